@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One DPDK port: a PCI NIC or a vdev. Opened, configured and started in one step, so that nothing
+ * runs on a port that is half set up.
+ *
+ * Life: weir_port_open -> weir_port_start -> (workers use port_id and the queues) ->
+ * weir_port_stop -> weir_port_close. Control thread only.
+ */
+#ifndef WEIR_DRIVERS_PORT_H
+#define WEIR_DRIVERS_PORT_H
+
+#include "drivers/units.h"
+
+#include <stddef.h>
+
+struct rte_mempool;
+
+#define WEIR_DEVICE_SIZE 256U
+
+struct weir_port_config {
+	char name[WEIR_NAME_SIZE];
+	char device[WEIR_DEVICE_SIZE]; /* PCI address, or vdev name and arguments */
+	uint32_t mtu_bytes;            /* layer 3, WEIR_MTU_MIN to WEIR_MTU_MAX */
+	uint32_t rx_queues;            /* asked: 1 to WEIR_QUEUES_MAX */
+	uint32_t tx_queues;            /* asked: one a worker */
+	uint32_t rx_descriptors;       /* a queue; 0: the driver's own default */
+	uint32_t tx_descriptors;
+};
+
+struct weir_port {
+	struct weir_port_config config;
+	uint16_t port_id;        /* DPDK's */
+	uint16_t rx_queues;      /* granted */
+	uint16_t tx_queues;      /* granted */
+	uint16_t rx_descriptors; /* a queue, granted */
+	uint16_t tx_descriptors;
+	int node; /* NUMA node of the device, or WEIR_NODE_ANY */
+	bool started;
+	bool hotplugged; /* we made the device, so we remove it */
+	char driver[32];
+	/* What was granted and what was not, filled by weir_port_start for weir_port_describe. */
+	bool promiscuous;
+	bool flow_control_off; /* or the port has none to turn off */
+	bool rss_symmetric;
+	uint32_t mtu_granted_bytes;
+	char mac[18];
+	struct rte_mempool *pool; /* receive buffers on the port's node */
+};
+
+/*
+ * Probes the device named by config and makes its receive pool of pool_frames mbufs, each large
+ * enough for a whole frame of the MTU in one segment, on the device's NUMA node.
+ * error (of error_size bytes) gets one line that says what failed.
+ * Returns 0, -ENODEV (no such device), -ENOMEM, or another -errno of the driver.
+ */
+int weir_port_open(const struct weir_port_config *config, uint32_t pool_frames,
+                   struct weir_port *port, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/*
+ * Configures queues, MTU, promiscuous mode, flow control off and symmetric RSS, and starts the
+ * port. Fewer rx queues than asked are accepted (rx_queues tells); fewer tx queues are not.
+ * Returns 0 or -errno with one line in error; the port is then still only open.
+ */
+int weir_port_start(struct weir_port *port, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/*
+ * Stops and starts a port that no worker uses: what waited in its rings is discarded, and what
+ * starting wipes is set again. 0 or -errno; after a failure it is stopped: try again.
+ */
+int weir_port_restart(struct weir_port *port) __attribute__((warn_unused_result));
+
+/* Stops a started port: no frame is received or sent after it. */
+void weir_port_stop(struct weir_port *port);
+
+/* Closes an open port and frees its pool. Workers must be gone. */
+void weir_port_close(struct weir_port *port);
+
+/*
+ * One line for the start-up log: driver, node, link, queues, what was granted and what was not.
+ * Writes at most size bytes, always terminated.
+ */
+void weir_port_describe(const struct weir_port *port, char *line, size_t size);
+
+/* Link state now. speed_mbit_s is 0 where the driver doesn't know. Returns true when up. */
+bool weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a port tells about itself. */
+#include "drivers/memory.h"
+#include "drivers/port.h"
+
+#include <rte_ethdev.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* A line that grows at its end and is cut where it would not fit. */
+struct line {
+	char *text;
+	size_t size;
+	size_t used;
+};
+
+static void __attribute__((format(printf, 2, 3))) append(struct line *line, const char *format, ...)
+{
+	va_list list;
+	int length;
+
+	if (line->used >= line->size)
+		return;
+	va_start(list, format);
+	length = vsnprintf(line->text + line->used, line->size - line->used, format, list);
+	va_end(list);
+	if (length > 0)
+		line->used += (size_t)length;
+}
+
+bool
+weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s)
+{
+	struct rte_eth_link link;
+
+	*speed_mbit_s = 0;
+	if (!port->started || rte_eth_link_get_nowait(port->port_id, &link) != 0)
+		return false;
+	if (link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
+		*speed_mbit_s = link.link_speed;
+	return link.link_status == RTE_ETH_LINK_UP;
+}
+
+static void
+append_link(struct line *line, const struct weir_port *port)
+{
+	uint32_t speed_mbit_s;
+
+	if (!weir_port_link(port, &speed_mbit_s))
+		append(line, ", link down");
+	else if (speed_mbit_s == 0)
+		append(line, ", link up");
+	else
+		append(line, ", link up %u Mbit/s", speed_mbit_s);
+}
+
+/* What was asked for and is not so. */
+static void
+append_refused(struct line *line, const struct weir_port *port)
+{
+	const char *between = "; not granted: ";
+
+	if (!port->promiscuous) {
+		append(line, "%spromiscuous mode", between);
+		between = ", ";
+	}
+	if (!port->flow_control_off) {
+		append(line, "%sflow control off", between);
+		between = ", ";
+	}
+	if (port->rx_queues < port->config.rx_queues) {
+		append(line, "%s%u rx queues", between, port->config.rx_queues);
+		between = ", ";
+	}
+	if (port->rx_queues > 1 && !port->rss_symmetric) {
+		append(line, "%ssymmetric RSS", between);
+		between = ", ";
+	}
+	if (port->config.rx_descriptors != 0 &&
+	    port->rx_descriptors != port->config.rx_descriptors) {
+		append(line, "%s%u rx descriptors", between, port->config.rx_descriptors);
+		between = ", ";
+	}
+	if (port->config.tx_descriptors != 0 && port->tx_descriptors != port->config.tx_descriptors)
+		append(line, "%s%u tx descriptors", between, port->config.tx_descriptors);
+}
+
+void
+weir_port_describe(const struct weir_port *port, char *text, size_t size)
+{
+	struct line line = {.text = text, .size = size};
+
+	assert(size > 0);
+	text[0] = '\0';
+	append(&line, "port %s: %s, driver %s, ", port->config.name, port->config.device,
+	       port->driver);
+	if (port->node == WEIR_NODE_ANY)
+		append(&line, "no NUMA node");
+	else
+		append(&line, "NUMA node %d", port->node);
+	append(&line, ", address %s", port->mac);
+	if (!port->started) {
+		append(&line, ", stopped");
+		return;
+	}
+	append_link(&line, port);
+	append(&line, ", rx %u x %u, tx %u x %u, MTU %u", port->rx_queues, port->rx_descriptors,
+	       port->tx_queues, port->tx_descriptors, port->mtu_granted_bytes);
+	if (port->promiscuous)
+		append(&line, ", promiscuous");
+	if (port->flow_control_off)
+		append(&line, ", no flow control");
+	if (port->rss_symmetric)
+		append(&line, ", symmetric RSS");
+	append_refused(&line, port);
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A frame's way out: parse, classify, then per class of the burst: bucket and budgets say how many
+ * may leave; those are charged and gathered for their port, the others wait in the class's queue
+ * or are dropped under a reason. Nothing reaches rte_eth_tx_burst that was not charged whole.
+ */
+#include "dataplane/worker_state.h"
+
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_prefetch.h>
+
+#define PERMIT_TRIES 4U /* lost races for a shared bucket before a class waits */
+
+/* Frames of one class within a burst. */
+struct group {
+	uint32_t slot;
+	uint32_t n;
+	struct rte_mbuf *frames[WEIR_BURST];
+};
+
+static struct weir_flow_counters *
+flow_of(struct weir_worker *worker, uint32_t link, enum weir_direction direction)
+{
+	return &worker->counters->links[link][direction];
+}
+
+static void
+drop_frames(struct weir_worker *worker, uint32_t link, struct rte_mbuf **frames, uint32_t n,
+            enum weir_drop reason)
+{
+	if (n == 0)
+		return;
+	weir_count(&flow_of(worker, link, WEIR_EGRESS)->dropped[reason], n);
+	rte_pktmbuf_free_bulk(frames, n);
+}
+
+/* Drops frames that a rule had given to a class. */
+static void
+drop_of_class(struct weir_worker *worker, uint32_t slot, uint32_t link, struct rte_mbuf **frames,
+              uint32_t n, enum weir_drop reason)
+{
+	struct weir_class_counters *counters = &worker->counters->classes[slot];
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		bytes += weir_wire_bytes(frames[i]->pkt_len);
+	weir_count(&counters->dropped_frames, n);
+	weir_count(&counters->dropped_wire_bytes, bytes);
+	drop_frames(worker, link, frames, n, reason);
+}
+
+static void
+queue_changed(struct weir_worker *worker, uint32_t slot)
+{
+	atomic_store_explicit(&worker->counters->classes[slot].queued_bytes,
+	                      worker->queues[slot].bytes, memory_order_relaxed);
+}
+
+/* The port that a waiting frame leaves by is kept in its port field, which Weir has read by then.
+ */
+static void
+queue_append(struct weir_worker *worker, struct weir_queue *queue, struct rte_mbuf *frame,
+             uint16_t out_port_id)
+{
+	frame->port = out_port_id;
+	frame->next = NULL;
+	if (queue->head == NULL)
+		queue->head = frame;
+	else
+		queue->tail->next = frame;
+	queue->tail = frame;
+	queue->bytes += weir_wire_bytes(frame->pkt_len);
+	queue->frames++;
+	worker->queued_frames++;
+}
+
+static void
+queue_put_back(struct weir_worker *worker, struct weir_queue *queue, struct rte_mbuf *frame,
+               uint16_t out_port_id)
+{
+	frame->port = out_port_id;
+	frame->next = queue->head;
+	if (queue->head == NULL)
+		queue->tail = frame;
+	queue->head = frame;
+	queue->bytes += weir_wire_bytes(frame->pkt_len);
+	queue->frames++;
+	worker->queued_frames++;
+}
+
+static struct rte_mbuf *
+queue_take(struct weir_worker *worker, struct weir_queue *queue)
+{
+	struct rte_mbuf *frame = queue->head;
+
+	queue->head = frame->next;
+	if (queue->head == NULL)
+		queue->tail = NULL;
+	frame->next = NULL;
+	queue->bytes -= weir_wire_bytes(frame->pkt_len);
+	queue->frames--;
+	worker->queued_frames--;
+	return frame;
+}
+
+/* Notes bytes taken from a class's bucket in this round. */
+static void
+note_departing(struct weir_worker *worker, uint32_t slot, uint64_t bytes)
+{
+	struct weir_queue *queue = &worker->queues[slot];
+
+	if (queue->departing_bytes == 0) {
+		assert(worker->n_departing < WEIR_CLASSES_MAX);
+		worker->departing[worker->n_departing++] = (uint16_t)slot;
+	}
+	queue->departing_bytes += bytes;
+}
+
+/*
+ * How many of the first n frames may leave now. They are charged to the budgets and taken from the
+ * bucket; *why says what kept the next one back.
+ */
+static uint32_t
+permit(struct weir_worker *worker, uint32_t slot, const uint32_t *wire_bytes, uint32_t n,
+       enum weir_drop *why)
+{
+	const struct weir_class *class = &worker->snapshot->classes[slot];
+	struct weir_bucket *bucket = &worker->dataplane->buckets[slot];
+	uint64_t allowance = weir_rate_allowance(&class->rate, worker->now_tsc);
+
+	for (uint32_t try = 0; try < PERMIT_TRIES; try++) {
+		uint64_t available = weir_bucket_available(bucket, allowance, class->burst_bytes);
+		uint64_t bytes = 0, held;
+		uint32_t k = 0, budget;
+
+		*why = WEIR_DROP_NONE;
+		for (; k < n && bytes + wire_bytes[k] <= available; k++)
+			bytes += wire_bytes[k];
+		if (k < n)
+			*why = WEIR_DROP_RATE;
+		while (k > 0 && !weir_credit_charge(worker->credit, worker->index, class->path,
+		                                    class->n_path, bytes, &budget, &held)) {
+			uint32_t state = atomic_load_explicit(
+			    &worker->credit->budgets[budget].state, memory_order_acquire);
+
+			/* TX_FULL: there is more to come, ask again soon. */
+			*why = state == WEIR_CREDIT_AT_CAP ? WEIR_DROP_CAP
+			       : state == WEIR_CREDIT_OPEN ? WEIR_DROP_TX_FULL
+			                                   : WEIR_DROP_LEDGER;
+			while (k > 0 && bytes > held)
+				bytes -= wire_bytes[--k];
+		}
+		if (k == 0)
+			return 0;
+		if (weir_bucket_take(bucket, allowance, class->burst_bytes, bytes,
+		                     worker->shared)) {
+			note_departing(worker, slot, bytes);
+			return k;
+		}
+		weir_credit_settle(worker->credit, worker->index, class->path, class->n_path, 0,
+		                   bytes);
+	}
+	*why = WEIR_DROP_RATE;
+	return 0;
+}
+
+/* Puts frames that the port did not take back to the head of their queues, uncharged. */
+static void
+out_take_back(struct weir_worker *worker, struct weir_out *out, uint32_t sent)
+{
+	for (uint32_t i = out->n; i-- > sent;) {
+		uint32_t slot = out->slots[i];
+		struct weir_queue *queue = &worker->queues[slot];
+
+		weir_bucket_give_back(&worker->dataplane->buckets[slot], out->wire_bytes[i],
+		                      worker->shared);
+		queue->departing_bytes -= out->wire_bytes[i];
+		queue_put_back(worker, queue, out->frames[i], out->port_id);
+		queue_changed(worker, slot);
+		weir_pacer_schedule(&worker->pacer, slot, worker->now_tsc, worker->wait_tsc);
+	}
+}
+
+static void
+out_flush(struct weir_worker *worker, struct weir_out *out)
+{
+	struct weir_flow_counters *flow = flow_of(worker, out->link, WEIR_EGRESS);
+	uint64_t total = 0;
+	uint32_t sent = 0;
+
+	if (weir_worker_link_up(worker, out->port_id))
+		sent = rte_eth_tx_burst(out->port_id, worker->config.tx_queue, out->frames,
+		                        (uint16_t)out->n);
+	for (uint32_t i = 0; i < out->n;) {
+		uint32_t slot = out->slots[i];
+		const struct weir_class *class = &worker->snapshot->classes[slot];
+		struct weir_class_counters *counters = &worker->counters->classes[slot];
+		uint64_t sent_bytes = 0, unsent_bytes = 0, frames = 0;
+
+		for (; i < out->n && out->slots[i] == slot; i++) {
+			if (i < sent) {
+				sent_bytes += out->wire_bytes[i];
+				frames++;
+			} else {
+				unsent_bytes += out->wire_bytes[i];
+			}
+		}
+		weir_credit_settle(worker->credit, worker->index, class->path, class->n_path,
+		                   sent_bytes, unsent_bytes);
+		weir_count(&counters->tx_frames, frames);
+		weir_count(&counters->tx_wire_bytes, sent_bytes);
+		total += sent_bytes;
+	}
+	weir_count(&flow->tx_frames, sent);
+	weir_count(&flow->tx_wire_bytes, total);
+	if (sent < out->n)
+		out_take_back(worker, out, sent);
+	out->n = 0;
+}
+
+/* Gathers one charged frame for its port. */
+static void
+out_add(struct weir_worker *worker, uint16_t port_id, uint32_t slot, struct rte_mbuf *frame,
+        uint32_t wire_bytes)
+{
+	struct weir_out *out = &worker->outs[port_id];
+
+	assert(out->link != WEIR_NO_LINK && out->n < WEIR_OUT_MAX);
+	out->frames[out->n] = frame;
+	out->wire_bytes[out->n] = wire_bytes;
+	out->slots[out->n++] = (uint16_t)slot;
+}
+
+/*
+ * Makes room for a burst on a port. Before a class's frames are looked at, because what the port
+ * does not take goes back to the head of the class's queue.
+ */
+static void
+out_make_room(struct weir_worker *worker, uint16_t port_id)
+{
+	struct weir_out *out = &worker->outs[port_id];
+
+	if (out->n > WEIR_OUT_MAX - WEIR_BURST)
+		out_flush(worker, out);
+}
+
+/* Ticks until the class can go on, for the reason that kept it back. */
+static uint64_t
+delay_of(struct weir_worker *worker, uint32_t slot, enum weir_drop why)
+{
+	const struct weir_class *class = &worker->snapshot->classes[slot];
+	uint64_t allowance, available, need;
+
+	if (why == WEIR_DROP_NONE)
+		return 0;
+	if (why != WEIR_DROP_RATE)
+		return worker->wait_tsc;
+	allowance = weir_rate_allowance(&class->rate, worker->now_tsc);
+	available =
+	    weir_bucket_available(&worker->dataplane->buckets[slot], allowance, class->burst_bytes);
+	need = weir_wire_bytes(worker->queues[slot].head->pkt_len);
+	return weir_rate_ticks(&class->rate, weir_sat_sub(need, available));
+}
+
+static void
+queue_ask_pacer(struct weir_worker *worker, uint32_t slot, enum weir_drop why)
+{
+	if (worker->queues[slot].head != NULL)
+		weir_pacer_schedule(&worker->pacer, slot, worker->now_tsc,
+		                    delay_of(worker, slot, why));
+}
+
+/* Lets frames that may not leave now wait, as far as the class's backlog limit allows. */
+static void
+hold(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx, struct rte_mbuf **frames,
+     uint32_t n, enum weir_drop why)
+{
+	const struct weir_class *class = &worker->snapshot->classes[slot];
+	struct weir_queue *queue = &worker->queues[slot];
+	enum weir_drop reason = WEIR_DROP_BACKLOG;
+	bool waited = queue->head != NULL;
+	uint32_t i = 0;
+
+	if (class->backlog_bytes == 0)
+		reason = why == WEIR_DROP_TX_FULL ? WEIR_DROP_LEDGER : WEIR_DROP_RATE;
+	for (; i < n; i++) {
+		uint32_t bytes = weir_wire_bytes(frames[i]->pkt_len);
+
+		if (queue->bytes + bytes > class->backlog_bytes)
+			break;
+		queue_append(worker, queue, frames[i], rx->out_port_id);
+	}
+	/* The first that does not fit ends it: a smaller one behind it must not overtake. */
+	drop_of_class(worker, slot, rx->link, &frames[i], n - i, reason);
+	if (i > 0) {
+		queue_changed(worker, slot);
+		if (!waited)
+			queue_ask_pacer(worker, slot, why);
+	}
+}
+
+/* Frames of one class, just received: send, hold or drop each. */
+static void
+submit(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
+       struct rte_mbuf **frames, uint32_t n)
+{
+	uint32_t wire_bytes[WEIR_BURST];
+	enum weir_drop why = WEIR_DROP_RATE;
+	uint32_t done = 0;
+
+	out_make_room(worker, rx->out_port_id);
+	if (worker->queues[slot].head != NULL) {
+		hold(worker, slot, rx, frames, n, why);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		wire_bytes[i] = weir_wire_bytes(frames[i]->pkt_len);
+	while (done < n) {
+		uint32_t k = permit(worker, slot, wire_bytes + done, n - done, &why);
+
+		for (uint32_t i = done; i < done + k; i++)
+			out_add(worker, rx->out_port_id, slot, frames[i], wire_bytes[i]);
+		done += k;
+		if (done == n)
+			return;
+		if (why != WEIR_DROP_CAP && why != WEIR_DROP_LEDGER)
+			break;
+		/* This frame can't be paid for, but a smaller one behind it may be. */
+		drop_of_class(worker, slot, rx->link, &frames[done++], 1, why);
+	}
+	hold(worker, slot, rx, frames + done, n - done, why);
+}
+
+void
+weir_egress_drain(struct weir_worker *worker, uint32_t slot)
+{
+	struct weir_queue *queue = &worker->queues[slot];
+	uint32_t wire_bytes[WEIR_BURST];
+	enum weir_drop why = WEIR_DROP_NONE;
+	struct rte_mbuf *frame;
+	uint32_t n = 0, k;
+
+	for (uint32_t i = 0; i < worker->config.n_rx; i++)
+		out_make_room(worker, worker->config.rx[i].out_port_id);
+	frame = queue->head;
+	for (; n < WEIR_BURST && frame != NULL; frame = frame->next)
+		wire_bytes[n++] = weir_wire_bytes(frame->pkt_len);
+	if (n == 0)
+		return;
+	for (uint32_t done = 0; done < n;) {
+		k = permit(worker, slot, wire_bytes + done, n - done, &why);
+		for (uint32_t i = done; i < done + k; i++) {
+			frame = queue_take(worker, queue);
+			out_add(worker, frame->port, slot, frame, wire_bytes[i]);
+		}
+		done += k;
+		if (done == n || (why != WEIR_DROP_CAP && why != WEIR_DROP_LEDGER))
+			break;
+		frame = queue_take(worker, queue);
+		drop_of_class(worker, slot, worker->outs[frame->port].link, &frame, 1, why);
+		done++;
+	}
+	queue_changed(worker, slot);
+	queue_ask_pacer(worker, slot, why);
+}
+
+void
+weir_egress_purge(struct weir_worker *worker, uint32_t slot, enum weir_drop reason)
+{
+	struct weir_queue *queue = &worker->queues[slot];
+
+	while (queue->head != NULL) {
+		struct rte_mbuf *frame = queue_take(worker, queue);
+
+		drop_of_class(worker, slot, worker->outs[frame->port].link, &frame, 1, reason);
+	}
+	queue_changed(worker, slot);
+	weir_pacer_cancel(&worker->pacer, slot);
+}
+
+void
+weir_egress_flush(struct weir_worker *worker)
+{
+	for (uint32_t i = 0; i < worker->config.n_rx; i++) {
+		struct weir_out *out = &worker->outs[worker->config.rx[i].out_port_id];
+
+		if (out->n > 0)
+			out_flush(worker, out);
+	}
+}
+
+void
+weir_egress_departed(struct weir_worker *worker)
+{
+	for (uint32_t i = 0; i < worker->n_departing; i++) {
+		uint32_t slot = worker->departing[i];
+		const struct weir_class *class = &worker->snapshot->classes[slot];
+		struct weir_queue *queue = &worker->queues[slot];
+
+		weir_bucket_departed(&worker->dataplane->buckets[slot],
+		                     weir_rate_allowance(&class->rate, worker->now_tsc),
+		                     class->burst_bytes, queue->departing_bytes, worker->shared);
+		queue->departing_bytes = 0;
+	}
+	worker->n_departing = 0;
+}
+
+/*
+ * Zeroes what lies behind the payload and makes the frame as long as the wire will: what was in
+ * the buffer before must not leave as padding. False where the buffer has no room.
+ */
+static bool
+zero_padding(struct rte_mbuf *frame, uint32_t payload_end)
+{
+	uint32_t bytes = frame->pkt_len;
+
+	if (bytes < WEIR_FRAME_MIN_BYTES) {
+		if (rte_pktmbuf_append(frame, (uint16_t)(WEIR_FRAME_MIN_BYTES - bytes)) == NULL)
+			return false;
+		bytes = WEIR_FRAME_MIN_BYTES;
+	}
+	if (payload_end < bytes)
+		memset(rte_pktmbuf_mtod_offset(frame, char *, payload_end), 0, bytes - payload_end);
+	return true;
+}
+
+/* Parses one frame and makes it ready to leave. */
+static enum weir_drop
+prepare(const struct weir_rx *rx, struct rte_mbuf *frame, struct weir_key *key)
+{
+	enum weir_drop drop;
+
+	if (frame->nb_segs != 1) {
+		if (frame->pkt_len > weir_frame_max_bytes(rx->mtu_bytes))
+			return WEIR_DROP_OVERSIZE;
+		if (rte_pktmbuf_linearize(frame) != 0)
+			return WEIR_DROP_SEGMENTED;
+	}
+	drop = weir_frame_parse(rte_pktmbuf_mtod(frame, const uint8_t *), frame->pkt_len,
+	                        rx->mtu_bytes, key);
+	if (drop != WEIR_DROP_NONE)
+		return drop;
+	key->link = (uint8_t)rx->link;
+	/* No request to the NIC to change the frame may come in with it. */
+	frame->ol_flags = 0;
+	return zero_padding(frame, key->payload_end) ? WEIR_DROP_NONE : WEIR_DROP_SEGMENTED;
+}
+
+/* Sorts a burst's frames by class and submits each class's. */
+static void
+submit_by_class(struct weir_worker *worker, const struct weir_rx *rx, struct rte_mbuf **frames,
+                const uint32_t *slots, uint32_t n)
+{
+	struct group groups[WEIR_BURST];
+	uint32_t n_groups = 0;
+
+	worker->burst_round++;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t slot = slots[i];
+		struct weir_queue *queue;
+		struct group *group;
+
+		if (slot >= worker->snapshot->n_classes ||
+		    worker->snapshot->classes[slot].n_path == 0) {
+			drop_frames(worker, rx->link, &frames[i], 1, WEIR_DROP_NO_RULE);
+			continue;
+		}
+		queue = &worker->queues[slot];
+		if (queue->round != worker->burst_round) {
+			queue->round = worker->burst_round;
+			queue->group = n_groups;
+			groups[n_groups].slot = slot;
+			groups[n_groups++].n = 0;
+		}
+		group = &groups[queue->group];
+		group->frames[group->n++] = frames[i];
+	}
+	for (uint32_t i = 0; i < n_groups; i++)
+		submit(worker, groups[i].slot, rx, groups[i].frames, groups[i].n);
+}
+
+void
+weir_egress_burst(struct weir_worker *worker, const struct weir_rx *rx, struct rte_mbuf **frames,
+                  uint32_t n)
+{
+	struct weir_flow_counters *flow = flow_of(worker, rx->link, WEIR_EGRESS);
+	struct weir_key keys[WEIR_BURST];
+	uint32_t slots[WEIR_BURST];
+	uint64_t bytes = 0;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
+		bytes += weir_wire_bytes(frames[i]->pkt_len);
+	}
+	weir_count(&flow->rx_frames, n);
+	weir_count(&flow->rx_wire_bytes, bytes);
+	if (!worker->egress_open || !weir_worker_link_up(worker, rx->out_port_id)) {
+		drop_frames(worker, rx->link, frames, n,
+		            worker->egress_open ? WEIR_DROP_LINK_DOWN : WEIR_DROP_CONTROL_STALE);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct rte_mbuf *frame = frames[i];
+		enum weir_drop drop = prepare(rx, frame, &keys[kept]);
+
+		if (drop == WEIR_DROP_NONE)
+			frames[kept++] = frame;
+		else
+			drop_frames(worker, rx->link, &frame, 1, drop);
+	}
+	weir_classify(worker->snapshot->classifier, rx->link, keys, kept, slots);
+	submit_by_class(worker, rx, frames, slots, kept);
+}
+
+void
+weir_return_burst(struct weir_worker *worker, const struct weir_rx *rx, struct rte_mbuf **frames,
+                  uint32_t n)
+{
+	struct weir_flow_counters *flow = flow_of(worker, rx->link, WEIR_RETURN);
+	enum weir_drop reason = WEIR_DROP_TX_FULL;
+	uint32_t wire_bytes[WEIR_BURST];
+	uint64_t received = 0, sent_bytes = 0;
+	uint32_t sent = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		wire_bytes[i] = weir_wire_bytes(frames[i]->pkt_len);
+		received += wire_bytes[i];
+		frames[i]->ol_flags = 0;
+	}
+	if (weir_worker_link_up(worker, rx->out_port_id))
+		sent =
+		    rte_eth_tx_burst(rx->out_port_id, worker->config.tx_queue, frames, (uint16_t)n);
+	else
+		reason = WEIR_DROP_LINK_DOWN;
+	for (uint32_t i = 0; i < sent; i++)
+		sent_bytes += wire_bytes[i];
+	weir_count(&flow->rx_frames, n);
+	weir_count(&flow->rx_wire_bytes, received);
+	weir_count(&flow->tx_frames, sent);
+	weir_count(&flow->tx_wire_bytes, sent_bytes);
+	if (sent < n) {
+		weir_count(&flow->dropped[reason], n - sent);
+		rte_pktmbuf_free_bulk(&frames[sent], n - sent);
+	}
+}

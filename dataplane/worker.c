@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/worker_state.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+
+#define DUE_MAX     64U /* classes looked at in one round */
+#define IDLE_CHECKS 64U /* budgets looked at for idle purses at once */
+
+/* Takes the latest snapshot into use. The one before may be freed already. */
+static void
+adopt(struct weir_worker *worker, const struct weir_snapshot *next)
+{
+	/*
+	 * What the purses hold was taken under the old policy. Given back, it can only be taken
+	 * again as far as the new one's caps allow.
+	 */
+	for (uint32_t budget = 0; budget < WEIR_BUDGETS_MAX; budget++)
+		weir_credit_return(worker->credit, worker->index, budget);
+	for (uint32_t slot = 0; slot < worker->n_slots; slot++)
+		if (worker->queues[slot].head != NULL &&
+		    (slot >= next->n_classes || next->classes[slot].n_path == 0))
+			weir_egress_purge(worker, slot, WEIR_DROP_CLASS_REMOVED);
+	worker->snapshot = next;
+	worker->n_slots = next->n_classes;
+	atomic_store_explicit(&worker->generation, next->generation, memory_order_release);
+}
+
+/* Gives back purses from which nothing was spent since the last look, for the other workers. */
+static void
+return_idle_purses(struct weir_worker *worker)
+{
+	for (uint32_t i = 0; i < IDLE_CHECKS; i++) {
+		uint32_t budget = worker->idle_next++ % WEIR_BUDGETS_MAX;
+		struct weir_credit_purse *purse =
+		    &worker->credit->workers[worker->index]->purses[budget];
+		uint64_t spent = weir_count_read(&purse->spent_bytes);
+
+		if (purse->purse_bytes > 0 && spent == worker->idle_spent[budget])
+			weir_credit_return(worker->credit, worker->index, budget);
+		worker->idle_spent[budget] = spent;
+	}
+}
+
+/* One look at every receive queue. Returns the number of frames. */
+static uint32_t
+receive(struct weir_worker *worker)
+{
+	struct rte_mbuf *frames[WEIR_BURST];
+	uint32_t total = 0;
+
+	for (uint32_t i = 0; i < worker->config.n_rx; i++) {
+		const struct weir_rx *rx = &worker->config.rx[i];
+		uint32_t n;
+
+		if (!weir_worker_link_up(worker, rx->port_id))
+			continue;
+		n = rte_eth_rx_burst(rx->port_id, rx->queue_id, frames, WEIR_BURST);
+		if (n == 0)
+			continue;
+		if (rx->direction == WEIR_EGRESS)
+			weir_egress_burst(worker, rx, frames, n);
+		else
+			weir_return_burst(worker, rx, frames, n);
+		total += n;
+	}
+	return total;
+}
+
+/* Serves classes that the pacer has come to. Returns how many. */
+static uint32_t
+drain(struct weir_worker *worker)
+{
+	uint16_t slots[DUE_MAX];
+	uint32_t n;
+
+	if (!worker->egress_open)
+		return 0;
+	n = weir_pacer_due(&worker->pacer, worker->now_tsc, slots, DUE_MAX);
+	for (uint32_t i = 0; i < n; i++)
+		weir_egress_drain(worker, slots[i]);
+	return n;
+}
+
+/* Whether a clean stop is over: nothing waits, or its time is up. */
+static bool
+stopped(struct weir_worker *worker)
+{
+	struct weir_dataplane *dataplane = worker->dataplane;
+
+	if (worker->stop_tsc == 0)
+		worker->stop_tsc = worker->now_tsc;
+	if (worker->queued_frames > 0 &&
+	    weir_sat_sub(worker->now_tsc, worker->stop_tsc) < dataplane->drain_tsc)
+		return false;
+	for (uint32_t slot = 0; slot < WEIR_CLASSES_MAX; slot++)
+		if (worker->queues[slot].head != NULL)
+			weir_egress_purge(worker, slot, WEIR_DROP_STOPPING);
+	for (uint32_t budget = 0; budget < WEIR_BUDGETS_MAX; budget++)
+		weir_credit_return(worker->credit, worker->index, budget);
+	return true;
+}
+
+bool
+weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
+{
+	struct weir_dataplane *dataplane = worker->dataplane;
+	const struct weir_snapshot *snapshot;
+	uint64_t pulse;
+	uint32_t work;
+	bool stopping;
+
+	worker->now_tsc = now_tsc;
+	weir_egress_departed(worker);
+	/* No reference to a snapshot is held between here and the next load. */
+	rte_rcu_qsbr_quiescent(dataplane->rcu, worker->index);
+	snapshot = atomic_load_explicit(&dataplane->current, memory_order_acquire);
+	if (snapshot->generation != atomic_load_explicit(&worker->generation, memory_order_relaxed))
+		adopt(worker, snapshot);
+
+	pulse = atomic_load_explicit(&dataplane->pulse_tsc, memory_order_relaxed);
+	worker->egress_open = weir_sat_sub(worker->now_tsc, pulse) <= snapshot->heartbeat_limit_tsc;
+	stopping = atomic_load_explicit(&dataplane->stop, memory_order_acquire) != 0;
+	work = stopping ? 0 : receive(worker);
+	work += drain(worker);
+	weir_egress_flush(worker);
+
+	weir_count(&worker->counters->rounds, 1);
+	if (work > 0)
+		weir_count(&worker->counters->busy_rounds, 1);
+	if (worker->shared && worker->now_tsc >= worker->idle_due_tsc) {
+		worker->idle_due_tsc = worker->now_tsc + dataplane->tsc_hz / 1000;
+		return_idle_purses(worker);
+	}
+	return stopping && stopped(worker);
+}
+
+int
+weir_worker_run(void *arg)
+{
+	struct weir_worker *worker = arg;
+	struct rte_rcu_qsbr *rcu = worker->dataplane->rcu;
+
+	weir_pacer_init(&worker->pacer, worker->dataplane->tsc_hz, rte_rdtsc());
+	rte_rcu_qsbr_thread_online(rcu, worker->index);
+	while (!weir_worker_round(worker, rte_rdtsc()))
+		;
+	rte_rcu_qsbr_thread_offline(rcu, worker->index);
+	atomic_store_explicit(&worker->ended, 1, memory_order_release);
+	return 0;
+}

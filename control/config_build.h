@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From the text of a policy to its meaning, section by section, in the order below: each may use
+ * what those before it have made. All return 0, -EINVAL (reported) or -ENOMEM. Part of config.h;
+ * nothing else uses it.
+ */
+#ifndef WEIR_CONTROL_CONFIG_BUILD_H
+#define WEIR_CONTROL_CONFIG_BUILD_H
+
+#include "control/config_schema.h"
+#include "control/config_value.h"
+
+struct weir_config_build {
+	struct weir_config_report *report;
+	const struct weir_raw *raw;
+	struct weir_config *config; /* arrays are allocated by those who fill them */
+	struct weir_config_names ports, links, budgets, classes;
+};
+
+int weir_config_build_appliance(struct weir_config_build *build);
+int weir_config_build_asset(struct weir_config_build *build);
+int weir_config_build_ports(struct weir_config_build *build);
+int weir_config_build_links(struct weir_config_build *build);
+int weir_config_build_budgets(struct weir_config_build *build);
+int weir_config_build_classes(struct weir_config_build *build);
+int weir_config_build_rules(struct weir_config_build *build);
+
+/*
+ * Sorts a section's names, which the structs already have, and refuses one that is there twice.
+ */
+int weir_config_build_names(struct weir_config_build *build, const char *section,
+                            struct weir_config_names *names, const void *base, size_t stride,
+                            uint32_t n);
+
+/* Looks up a name of the kind (as "a budget") that names holds. */
+int weir_config_build_find(struct weir_config_build *build, struct weir_config_at at,
+                           const struct weir_config_names *names, const char *kind,
+                           const char *text, uint32_t *index);
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a change of policy does. Everything that is not surely neutral or tighter counts as looser:
+ * a wrong "loosens" costs a question, a wrong "tightens" costs the asset.
+ */
+#include "control/config_diff_rules.h"
+#include "control/config_value.h"
+#include "control/quantity.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_SIZE 512U
+
+struct diff {
+	const struct weir_config *from, *to;
+	void (*each)(void *arg, enum weir_change change, const char *what);
+	void *arg;
+};
+
+__attribute__((format(printf, 3, 4))) static void
+say(const struct diff *diff, enum weir_change change, const char *format, ...)
+{
+	char line[LINE_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	diff->each(diff->arg, change, line);
+}
+
+/* Says that a number went from one value to another: more of it is looser. */
+static void
+say_limit(const struct diff *diff, const char *what, const char *name, const char *key,
+          const char *(*print)(uint64_t, char *), uint64_t from, uint64_t to)
+{
+	char before[WEIR_QUANTITY_SIZE], after[WEIR_QUANTITY_SIZE];
+
+	if (from == to)
+		return;
+	say(diff, to > from ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_TIGHTENS, "%s %s: %s %s -> %s",
+	    what, name, key, print(from, before), print(to, after));
+}
+
+/* Says that two texts of the appliance differ. */
+static void
+say_text(const struct diff *diff, const char *key, const char *from, const char *to)
+{
+	if (strcmp(from, to) != 0)
+		say(diff, WEIR_CHANGE_RESTART, "appliance: %s %s -> %s", key,
+		    from[0] != '\0' ? from : "none", to[0] != '\0' ? to : "none");
+}
+
+static void
+print_numbers(const uint32_t *numbers, uint32_t n, char *text, size_t size)
+{
+	size_t used = 0;
+
+	assert(size >= n * 12 + 3);
+	text[used++] = '[';
+	for (uint32_t i = 0; i < n; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%u", i == 0 ? "" : ", ",
+		                         numbers[i]);
+	snprintf(text + used, size - used, "]");
+}
+
+static void
+diff_list(const struct diff *diff, const char *key, const uint32_t *from, uint32_t n_from,
+          const uint32_t *to, uint32_t n_to)
+{
+	char before[WEIR_WORKERS_MAX * 12 + 4], after[WEIR_WORKERS_MAX * 12 + 4];
+
+	static_assert(WEIR_USERS_MAX <= WEIR_WORKERS_MAX, "both lists fit");
+	print_numbers(from, n_from, before, sizeof(before));
+	print_numbers(to, n_to, after, sizeof(after));
+	say_text(diff, key, before, after);
+}
+
+static void
+diff_number(const struct diff *diff, const char *key, uint64_t from, uint64_t to)
+{
+	char before[24], after[24];
+
+	snprintf(before, sizeof(before), "%llu", (unsigned long long)from);
+	snprintf(after, sizeof(after), "%llu", (unsigned long long)to);
+	say_text(diff, key, before, after);
+}
+
+static void
+diff_appliance(const struct diff *diff)
+{
+	const struct weir_config_appliance *from = &diff->from->appliance;
+	const struct weir_config_appliance *to = &diff->to->appliance;
+	char before[WEIR_QUANTITY_SIZE], after[WEIR_QUANTITY_SIZE];
+
+	say_text(diff, "name", from->name, to->name);
+	diff_list(diff, "workers", from->workers, from->n_workers, to->workers, to->n_workers);
+	diff_number(diff, "control_lcore", from->control_lcore, to->control_lcore);
+	say_text(diff, "memory", weir_quantity_print_bytes(from->memory_bytes, before),
+	         weir_quantity_print_bytes(to->memory_bytes, after));
+	say_text(diff, "huge_pages", weir_config_word_of(weir_config_huge_pages, from->huge_pages),
+	         weir_config_word_of(weir_config_huge_pages, to->huge_pages));
+	say_text(diff, "allow_remote_numa", from->allow_remote_numa ? "true" : "false",
+	         to->allow_remote_numa ? "true" : "false");
+	say_text(diff, "ledger", from->ledger, to->ledger);
+	say_text(diff, "control_socket", from->control_socket, to->control_socket);
+	say_text(diff, "read_socket", from->read_socket, to->read_socket);
+	diff_list(diff, "control_users", from->control_users, from->n_control_users,
+	          to->control_users, to->n_control_users);
+	diff_list(diff, "read_users", from->read_users, from->n_read_users, to->read_users,
+	          to->n_read_users);
+	diff_number(diff, "metrics_port", from->metrics_port, to->metrics_port);
+	say_text(diff, "heartbeat_limit",
+	         weir_quantity_print_duration(from->heartbeat_limit_ns, before),
+	         weir_quantity_print_duration(to->heartbeat_limit_ns, after));
+	say_text(diff, "drain_limit", weir_quantity_print_duration(from->drain_limit_ns, before),
+	         weir_quantity_print_duration(to->drain_limit_ns, after));
+}
+
+/* The asset is for people: it explains caps and sets none. */
+static void
+diff_asset(const struct diff *diff)
+{
+	const struct weir_config_asset *from = &diff->from->asset, *to = &diff->to->asset;
+
+	if (diff->from->has_asset != diff->to->has_asset)
+		say(diff, WEIR_CHANGE_NEUTRAL, "asset: %s",
+		    diff->to->has_asset ? "added" : "removed");
+	else if (strcmp(from->name, to->name) != 0 || from->weights_bytes != to->weights_bytes ||
+	         from->compression < to->compression || from->compression > to->compression ||
+	         from->survive_ns != to->survive_ns)
+		say(diff, WEIR_CHANGE_NEUTRAL, "asset: changed");
+}
+
+static bool
+same_port(const struct weir_port_config *a, const struct weir_port_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
+	       a->mtu_bytes == b->mtu_bytes && a->rx_queues == b->rx_queues &&
+	       a->rx_descriptors == b->rx_descriptors && a->tx_descriptors == b->tx_descriptors;
+}
+
+/* Ports and links are known by their place in the list to what runs, so order matters. */
+static void
+diff_places(const struct diff *diff)
+{
+	const struct weir_config *from = diff->from, *to = diff->to;
+	uint32_t i;
+
+	for (i = 0; i < from->n_ports || i < to->n_ports; i++) {
+		if (i >= to->n_ports)
+			say(diff, WEIR_CHANGE_RESTART, "port %s: removed", from->ports[i].name);
+		else if (i >= from->n_ports)
+			say(diff, WEIR_CHANGE_RESTART, "port %s: added", to->ports[i].name);
+		else if (!same_port(&from->ports[i], &to->ports[i]))
+			say(diff, WEIR_CHANGE_RESTART, "port %s: changed%s%s", from->ports[i].name,
+			    strcmp(from->ports[i].name, to->ports[i].name) != 0 ? " to " : "",
+			    strcmp(from->ports[i].name, to->ports[i].name) != 0 ? to->ports[i].name
+			                                                        : "");
+	}
+	for (i = 0; i < from->n_links || i < to->n_links; i++) {
+		const struct weir_config_link *a = &from->links[i], *b = &to->links[i];
+
+		if (i >= to->n_links)
+			say(diff, WEIR_CHANGE_RESTART, "link %s: removed", a->name);
+		else if (i >= from->n_links)
+			say(diff, WEIR_CHANGE_RESTART, "link %s: added", b->name);
+		else if (strcmp(a->name, b->name) != 0)
+			say(diff, WEIR_CHANGE_RESTART, "link %s: changed to %s", a->name, b->name);
+		else if (a->inside != b->inside || a->outside != b->outside)
+			say(diff, WEIR_CHANGE_RESTART, "link %s: ports changed", a->name);
+	}
+}
+
+static const char *
+budget_name(const struct weir_config *config, uint32_t budget)
+{
+	return budget == WEIR_ANY ? "none" : config->budgets[budget].name;
+}
+
+/* True when each budget from `from` up to the old root lies on the way from `to` up, too. */
+static bool
+path_kept(const struct diff *diff, uint32_t from, uint32_t to)
+{
+	for (; from != WEIR_ANY; from = diff->from->budgets[from].parent) {
+		const char *name = diff->from->budgets[from].name;
+		uint32_t at = to;
+
+		while (at != WEIR_ANY && strcmp(diff->to->budgets[at].name, name) != 0)
+			at = diff->to->budgets[at].parent;
+		if (at == WEIR_ANY)
+			return false;
+	}
+	return true;
+}
+
+static const struct weir_config_cap *
+find_cap(const struct weir_config_budget *budget, uint64_t window_ns)
+{
+	for (uint32_t i = 0; i < budget->n_caps; i++)
+		if (budget->caps[i].window_ns == window_ns)
+			return &budget->caps[i];
+	return NULL;
+}
+
+static const char *
+cap_key(const struct weir_config_cap *cap, char text[WEIR_QUANTITY_SIZE + 8])
+{
+	char window[WEIR_QUANTITY_SIZE];
+
+	if (cap->window_ns == 0)
+		snprintf(text, WEIR_QUANTITY_SIZE + 8, "lifetime cap");
+	else
+		snprintf(text, WEIR_QUANTITY_SIZE + 8, "cap per %s",
+		         weir_quantity_print_duration(cap->window_ns, window));
+	return text;
+}
+
+static void
+diff_caps(const struct diff *diff, const struct weir_config_budget *from,
+          const struct weir_config_budget *to)
+{
+	char key[WEIR_QUANTITY_SIZE + 8], limit[WEIR_QUANTITY_SIZE];
+	const struct weir_config_cap *other;
+
+	for (uint32_t i = 0; i < from->n_caps; i++) {
+		other = find_cap(to, from->caps[i].window_ns);
+		cap_key(&from->caps[i], key);
+		if (other == NULL)
+			say(diff, WEIR_CHANGE_LOOSENS, "budget %s: %s of %s removed", to->name, key,
+			    weir_quantity_print_bytes(from->caps[i].limit_bytes, limit));
+		else
+			say_limit(diff, "budget", to->name, key, weir_quantity_print_bytes,
+			          from->caps[i].limit_bytes, other->limit_bytes);
+	}
+	for (uint32_t i = 0; i < to->n_caps; i++)
+		if (find_cap(from, to->caps[i].window_ns) == NULL)
+			say(diff, WEIR_CHANGE_TIGHTENS, "budget %s: %s of %s added", to->name,
+			    cap_key(&to->caps[i], key),
+			    weir_quantity_print_bytes(to->caps[i].limit_bytes, limit));
+}
+
+static void
+diff_budgets(const struct diff *diff, const struct weir_config_names *from_names,
+             const struct weir_config_names *to_names)
+{
+	for (uint32_t i = 0; i < diff->from->n_budgets; i++) {
+		const struct weir_config_budget *from = &diff->from->budgets[i], *to;
+		uint32_t j = weir_config_names_find(to_names, from->name);
+
+		if (j == WEIR_ANY) {
+			say(diff, from->n_caps > 0 ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_NEUTRAL,
+			    "budget %s: removed (what it was charged stays charged)", from->name);
+			continue;
+		}
+		to = &diff->to->budgets[j];
+		if (strcmp(budget_name(diff->from, from->parent),
+		           budget_name(diff->to, to->parent)) != 0)
+			say(diff,
+			    path_kept(diff, i, j) ? WEIR_CHANGE_TIGHTENS : WEIR_CHANGE_LOOSENS,
+			    "budget %s: parent %s -> %s", from->name,
+			    budget_name(diff->from, from->parent),
+			    budget_name(diff->to, to->parent));
+		diff_caps(diff, from, to);
+	}
+	/* A budget frees nothing: what gets charged to it, and no longer elsewhere, does. */
+	for (uint32_t i = 0; i < diff->to->n_budgets; i++)
+		if (weir_config_names_find(from_names, diff->to->budgets[i].name) == WEIR_ANY)
+			say(diff, WEIR_CHANGE_NEUTRAL, "budget %s: added",
+			    diff->to->budgets[i].name);
+}
+
+static void
+diff_class(const struct diff *diff, const struct weir_config_class *from,
+           const struct weir_config_class *to)
+{
+	const char *before = budget_name(diff->from, from->budget);
+	const char *after = budget_name(diff->to, to->budget);
+
+	if (strcmp(before, after) != 0)
+		say(diff,
+		    path_kept(diff, from->budget, to->budget) ? WEIR_CHANGE_TIGHTENS
+		                                              : WEIR_CHANGE_LOOSENS,
+		    "class %s: budget %s -> %s", from->name, before, after);
+	say_limit(diff, "class", from->name, "rate", weir_quantity_print_rate, from->rate_bit_s,
+	          to->rate_bit_s);
+	say_limit(diff, "class", from->name, "burst", weir_quantity_print_bytes, from->burst_bytes,
+	          to->burst_bytes);
+	if (from->backlog_bytes != 0 && to->backlog_bytes != 0)
+		say_limit(diff, "class", from->name, "backlog", weir_quantity_print_bytes,
+		          from->backlog_bytes, to->backlog_bytes);
+	else if (from->backlog_bytes != to->backlog_bytes)
+		say(diff, to->backlog_bytes != 0 ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_TIGHTENS,
+		    "class %s: excess %s", from->name,
+		    to->backlog_bytes != 0 ? "drop -> shape" : "shape -> drop");
+}
+
+static void
+diff_classes(const struct diff *diff, const struct weir_config_names *from_names,
+             const struct weir_config_names *to_names)
+{
+	char rate[WEIR_QUANTITY_SIZE];
+
+	/* A class that goes takes its rate with it; where its frames go, the rules tell. */
+	for (uint32_t i = 0; i < diff->from->n_classes; i++) {
+		const struct weir_config_class *from = &diff->from->classes[i];
+		uint32_t j = weir_config_names_find(to_names, from->name);
+
+		if (j == WEIR_ANY)
+			say(diff, WEIR_CHANGE_TIGHTENS, "class %s: removed", from->name);
+		else
+			diff_class(diff, from, &diff->to->classes[j]);
+	}
+	for (uint32_t i = 0; i < diff->to->n_classes; i++) {
+		const struct weir_config_class *to = &diff->to->classes[i];
+
+		if (weir_config_names_find(from_names, to->name) == WEIR_ANY)
+			say(diff, WEIR_CHANGE_LOOSENS, "class %s: added with %s", to->name,
+			    weir_quantity_print_rate(to->rate_bit_s, rate));
+	}
+}
+
+void
+weir_config_diff(const struct weir_config *from, const struct weir_config *to,
+                 void (*each)(void *arg, enum weir_change change, const char *what), void *arg)
+{
+	const struct diff diff = {from, to, each, arg};
+	struct weir_config_names budgets[2] = {0}, classes[2] = {0};
+	bool made;
+
+	diff_appliance(&diff);
+	diff_asset(&diff);
+	diff_places(&diff);
+	made = weir_config_names_make(&budgets[0], from->budgets, sizeof(*from->budgets),
+	                              from->n_budgets) == 0 &&
+	       weir_config_names_make(&budgets[1], to->budgets, sizeof(*to->budgets),
+	                              to->n_budgets) == 0 &&
+	       weir_config_names_make(&classes[0], from->classes, sizeof(*from->classes),
+	                              from->n_classes) == 0 &&
+	       weir_config_names_make(&classes[1], to->classes, sizeof(*to->classes),
+	                              to->n_classes) == 0;
+	if (made) {
+		diff_budgets(&diff, &budgets[0], &budgets[1]);
+		diff_classes(&diff, &classes[0], &classes[1]);
+	} else {
+		say(&diff, WEIR_CHANGE_LOOSENS,
+		    "budgets and classes: may have changed (out of memory)");
+	}
+	weir_config_diff_rules(from, to, each, arg);
+	for (int i = 0; i < 2; i++) {
+		weir_config_names_free(&budgets[i]);
+		weir_config_names_free(&classes[i]);
+	}
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/placement.h"
+
+#include "drivers/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Three quarters of the memory; the rest is for tables, rings and DPDK itself. */
+#define POOL_SHARE_NUMERATOR   3U
+#define POOL_SHARE_DENOMINATOR 4U
+
+#define DESCRIPTORS_DEFAULT    1024U /* at least what drivers take where the policy names none */
+#define WORKER_FRAMES          1024U /* in one worker's cache (512), bursts and output lists */
+
+/* What a buffer takes: frame rounded up to KiB, at least 2, headroom, rte_mbuf, pool's header. */
+#define BUFFER_STEP_BYTES     1024U
+#define BUFFER_MIN_BYTES      2048U
+#define BUFFER_OVERHEAD_BYTES (128U + 128U + 192U)
+
+static uint64_t
+buffer_bytes(const struct weir_port_config *port)
+{
+	uint64_t frame = weir_frame_max_bytes(port->mtu_bytes) + 4U; /* with FCS */
+
+	frame = (frame + BUFFER_STEP_BYTES - 1) / BUFFER_STEP_BYTES * BUFFER_STEP_BYTES;
+	return (frame > BUFFER_MIN_BYTES ? frame : BUFFER_MIN_BYTES) + BUFFER_OVERHEAD_BYTES;
+}
+
+static uint64_t
+descriptors(uint32_t configured)
+{
+	return configured > 0 ? configured : DESCRIPTORS_DEFAULT;
+}
+
+/* The port at the other end of a port's link, and whether the port is on the inside. */
+static const struct weir_port_config *
+peer_of(const struct weir_config *config, uint32_t port, bool *inside)
+{
+	for (uint32_t i = 0; i < config->n_links; i++) {
+		if (config->links[i].inside == port) {
+			*inside = true;
+			return &config->ports[config->links[i].outside];
+		}
+		if (config->links[i].outside == port) {
+			*inside = false;
+			return &config->ports[config->links[i].inside];
+		}
+	}
+	assert(false); /* a valid policy has each port in a link */
+	return NULL;
+}
+
+static uint64_t
+frames_in_flight(const struct weir_config *config, uint32_t port, bool *inside)
+{
+	const struct weir_port_config *own = &config->ports[port];
+	const struct weir_port_config *peer = peer_of(config, port, inside);
+	uint64_t workers = config->appliance.n_workers;
+
+	return (uint64_t)own->rx_queues * descriptors(own->rx_descriptors) +
+	       workers * (descriptors(peer->tx_descriptors) + WORKER_FRAMES);
+}
+
+/* Frames that may wait in all queues. Workers share a class's limit out among them. */
+static uint64_t
+frames_waiting(const struct weir_config *config)
+{
+	uint64_t frames = 0;
+
+	for (uint32_t i = 0; i < config->n_classes; i++)
+		frames += config->classes[i].backlog_bytes / weir_wire_bytes(0);
+	return frames;
+}
+
+int
+weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
+                     uint64_t *short_frames, char *error, size_t error_size)
+{
+	uint64_t room =
+	    config->appliance.memory_bytes / POOL_SHARE_DENOMINATOR * POOL_SHARE_NUMERATOR;
+	uint64_t waiting = frames_waiting(config);
+	uint64_t needed = 0, share, n_inside = 0;
+	bool inside;
+
+	for (uint32_t i = 0; i < config->n_ports; i++) {
+		uint64_t frames = frames_in_flight(config, i, &inside);
+
+		assert(frames <= UINT32_MAX / 2);
+		pool_frames[i] = (uint32_t)frames;
+		needed += frames * buffer_bytes(&config->ports[i]);
+		n_inside += inside ? 1 : 0;
+	}
+	if (needed > room) {
+		snprintf(error, error_size,
+		         "appliance: memory: the queues of the ports need at least %" PRIu64 " MiB",
+		         (needed / POOL_SHARE_NUMERATOR * POOL_SHARE_DENOMINATOR >> 20) + 1);
+		return -ENOMEM;
+	}
+	*short_frames = 0;
+	share = n_inside > 0 ? (room - needed) / n_inside : 0;
+	for (uint32_t i = 0; i < config->n_ports; i++) {
+		uint64_t more = share / buffer_bytes(&config->ports[i]);
+
+		(void)peer_of(config, i, &inside);
+		if (!inside)
+			continue;
+		if (more > UINT32_MAX / 4)
+			more = UINT32_MAX / 4;
+		if (more > waiting)
+			more = waiting;
+		if (waiting - more > *short_frames)
+			*short_frames = waiting - more;
+		pool_frames[i] += (uint32_t)more;
+	}
+	return 0;
+}
+
+static int
+check_node(const struct weir_config *config, const struct weir_worker_config *worker,
+           const struct weir_port *port, char *error, size_t error_size)
+{
+	if (worker->node == WEIR_NODE_ANY || port->node == WEIR_NODE_ANY ||
+	    worker->node == port->node || config->appliance.allow_remote_numa)
+		return 0;
+	snprintf(error, error_size,
+	         "appliance: workers: lcore %u is on NUMA node %d, port %s on node %d: choose an "
+	         "lcore of that node, or set allow_remote_numa",
+	         worker->lcore, worker->node, port->config.name, port->node);
+	return -EXDEV;
+}
+
+static int
+add_queues(const struct weir_config *config, const struct weir_port *ports, uint16_t link,
+           enum weir_direction direction, struct weir_worker_config *workers, uint32_t *next,
+           char *error, size_t error_size)
+{
+	const struct weir_port *inside = &ports[config->links[link].inside];
+	const struct weir_port *outside = &ports[config->links[link].outside];
+	const struct weir_port *in = direction == WEIR_EGRESS ? inside : outside;
+	const struct weir_port *out = direction == WEIR_EGRESS ? outside : inside;
+
+	for (uint16_t q = 0; q < in->rx_queues; q++) {
+		struct weir_worker_config *worker = &workers[*next % config->appliance.n_workers];
+		int code = check_node(config, worker, in, error, error_size);
+
+		if (code == 0)
+			code = check_node(config, worker, out, error, error_size);
+		if (code < 0)
+			return code;
+		assert(worker->n_rx < sizeof(worker->rx) / sizeof(worker->rx[0]));
+		worker->rx[worker->n_rx++] = (struct weir_rx){
+		    .port_id = in->port_id,
+		    .queue_id = q,
+		    .out_port_id = out->port_id,
+		    .link = link,
+		    .direction = (uint8_t)direction,
+		    .mtu_bytes = in->config.mtu_bytes < out->config.mtu_bytes
+		                     ? in->config.mtu_bytes
+		                     : out->config.mtu_bytes,
+		};
+		(*next)++;
+	}
+	return 0;
+}
+
+int
+weir_placement_workers(const struct weir_config *config, const struct weir_port *ports,
+                       struct weir_worker_config *workers, char *error, size_t error_size)
+{
+	uint32_t next = 0;
+
+	for (uint32_t w = 0; w < config->appliance.n_workers; w++) {
+		workers[w] = (struct weir_worker_config){
+		    .lcore = config->appliance.workers[w],
+		    .tx_queue = (uint16_t)w,
+		    .node = weir_memory_node_of_cpu(config->appliance.workers[w]),
+		};
+	}
+	for (uint16_t link = 0; link < config->n_links; link++) {
+		for (unsigned int d = 0; d < WEIR_DIRECTIONS; d++) {
+			int code = add_queues(config, ports, link, (enum weir_direction)d, workers,
+			                      &next, error, error_size);
+
+			if (code < 0)
+				return code;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who polls what, and how many buffers each port gets. Plain arithmetic on the policy and on what
+ * the ports granted. Control thread, at start.
+ */
+#ifndef WEIR_CONTROL_PLACEMENT_H
+#define WEIR_CONTROL_PLACEMENT_H
+
+#include "control/config.h"
+#include "dataplane/worker.h"
+#include "drivers/port.h"
+
+/*
+ * Receive buffers of each port, by the config's port index.
+ *
+ * Always: as many as can be in descriptor rings (the port's own for receiving, its link's other
+ * port's for sending) and in workers' hands and caches. Ports on the inside also get one for every
+ * frame that may wait in a class's queue, counted as the shortest frames, as far as memory goes:
+ * POOL_SHARE of appliance.memory is for pools. Where that is not enough, a full queue can leave the
+ * port without buffers: frames are then lost on receipt and counted by the port, until the queue
+ * drains at its class's rate.
+ *
+ * short_frames gets how many of the frames that may wait have no buffer, of the port that is
+ * shortest. Returns 0, or -ENOMEM with one line in error when not even the rings fit.
+ */
+int weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
+                         uint64_t *short_frames, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/*
+ * The workers' configs, n_workers of the policy: each receive queue of each link and direction to
+ * one worker in turn. ports are open and by the config's port index.
+ * Returns 0, or -EXDEV with one line in error when a worker would be on another NUMA node than a
+ * port of its and the policy does not allow it.
+ */
+int weir_placement_workers(const struct weir_config *config, const struct weir_port *ports,
+                           struct weir_worker_config *workers, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a running Weir tells about itself: plain copies of all numbers at one moment, and one table
+ * of facts that names each of them. JSON (here) and OpenMetrics (metrics.h) both walk that table.
+ *
+ * Names point into the config that was in force at that moment: a status must not outlive it.
+ */
+#ifndef WEIR_CONTROL_STATUS_H
+#define WEIR_CONTROL_STATUS_H
+
+#include "control/ledger.h"
+#include "dataplane/worker.h"
+
+#include <jansson.h>
+
+#define WEIR_DIGEST_SIZE 65U /* BLAKE2b-256 in hexadecimal, and its terminating zero */
+
+struct weir_status_policy {
+	uint64_t generation;
+	char digest[WEIR_DIGEST_SIZE]; /* of the policy as GET /v1/policy prints it */
+	uint64_t rules;
+};
+
+struct weir_status_worker {
+	char lcore[12];
+	uint64_t rounds;
+	uint64_t busy_rounds;
+	double busy_share; /* of the rounds of the last second, 0 to 1 */
+	bool stalled;
+};
+
+struct weir_status_port {
+	const char *name;
+	const char *driver;
+	bool up;
+	uint64_t speed_bit_s; /* 0: the driver does not know */
+	uint64_t rx_frames, tx_frames, rx_missed_frames, rx_error_frames, rx_no_buffer_frames;
+	uint64_t tx_error_frames;
+	uint64_t pool_frames, pool_free_frames;
+};
+
+struct weir_status_link {
+	const char *name;
+	struct weir_flow_totals flows[WEIR_DIRECTIONS];
+};
+
+struct weir_status_class {
+	const char *name;
+	const char *budget;
+	uint64_t rate_bit_s;
+	uint64_t burst_bytes;
+	uint64_t backlog_bytes;
+	struct weir_class_totals totals;
+};
+
+struct weir_status_budget {
+	const char *name;
+	const char *parent; /* NULL: the root */
+	struct weir_ledger_budget_status ledger;
+};
+
+struct weir_status {
+	const char *version;
+	const char *appliance;
+	const char *state; /* "running", "stopping", "ledger_failed" */
+	uint64_t uptime_ns;
+	uint64_t tsc_hz;
+	bool huge_pages;
+	struct weir_status_policy policy;
+	struct weir_ledger_status ledger;
+	uint32_t n_workers, n_ports, n_links, n_classes, n_budgets;
+	struct weir_status_worker *workers;
+	struct weir_status_port *ports;
+	struct weir_status_link *links;
+	struct weir_status_class *classes;
+	struct weir_status_budget *budgets;
+};
+
+/* A status with room for so many of each, all zero. NULL when memory runs out. */
+struct weir_status *weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_links,
+                                    uint32_t n_classes, uint32_t n_budgets);
+void weir_status_free(struct weir_status *status);
+
+/* What a fact's field holds, in C. */
+enum weir_fact_type {
+	WEIR_FACT_TEXT,   /* const char *; NULL gives null. Not a metric. */
+	WEIR_FACT_STRING, /* char[]. Not a metric. */
+	WEIR_FACT_BOOL,
+	WEIR_FACT_U64,
+	WEIR_FACT_NS,        /* uint64_t nanoseconds, shown in seconds */
+	WEIR_FACT_NS_OR_NUL, /* the same; 0 gives null. Not a metric. */
+	WEIR_FACT_DOUBLE,
+};
+
+enum weir_fact_kind {
+	WEIR_FACT_PLAIN, /* in JSON only */
+	WEIR_FACT_GAUGE,
+	WEIR_FACT_COUNTER,
+};
+
+struct weir_fact {
+	const char *key;  /* in JSON */
+	const char *unit; /* of the metric, NULL: none. The metric's name ends in it. */
+	const char *help;
+	/* Of the metric, where it is not the key: behind the table's prefix, without _total. */
+	const char *metric;
+	enum weir_fact_type type;
+	enum weir_fact_kind kind;
+	size_t offset;
+};
+
+/* The facts about one kind of thing. */
+struct weir_facts {
+	const char *prefix; /* of its metrics' names */
+	const char *label;  /* of its metrics: the thing's name; NULL: there is only one */
+	const struct weir_fact *facts;
+	size_t n_facts;
+};
+
+extern const struct weir_facts weir_facts_appliance; /* struct weir_status */
+extern const struct weir_facts weir_facts_policy;
+extern const struct weir_facts weir_facts_ledger;
+extern const struct weir_facts weir_facts_worker;
+extern const struct weir_facts weir_facts_port;
+extern const struct weir_facts weir_facts_flow;  /* struct weir_flow_totals */
+extern const struct weir_facts weir_facts_class; /* struct weir_status_class */
+extern const struct weir_facts weir_facts_budget;
+extern const struct weir_facts weir_facts_cap; /* struct weir_ledger_cap_status */
+
+/* "egress" or "return". */
+const char *weir_direction_name(enum weir_direction direction);
+
+/* An unsigned number as JSON, whose integers end at 2^63 - 1: saturating. */
+json_t *weir_json_u64(uint64_t number);
+
+/* The whole as JSON. NULL when memory runs out. */
+json_t *weir_status_json(const struct weir_status *status);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/weirctl/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+json_t *
+weir_command_json(json_t *json)
+{
+	if (json == NULL)
+		weir_text_no_memory();
+	return json;
+}
+
+/* jansson escapes every control character but this one, which can only be part of a string. */
+#define DELETE '\x7f'
+
+/* A stream that can't be written is found by the check at the end of main. */
+static int
+write_json(const char *text, size_t bytes, void *arg)
+{
+	(void)arg;
+	while (bytes > 0) {
+		const char *found = memchr(text, DELETE, bytes);
+		size_t part = found != NULL ? (size_t)(found - text) : bytes;
+
+		fwrite(text, 1, part, stdout);
+		if (found != NULL) {
+			fputs("\\u007F", stdout);
+			part++;
+		}
+		text += part;
+		bytes -= part;
+	}
+	return 0;
+}
+
+void
+weir_command_print_json(json_t *json, bool one_line)
+{
+	size_t flags = JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15);
+
+	if (json_dump_callback(json, write_json, NULL,
+	                       flags | (one_line ? JSON_COMPACT : JSON_INDENT(2))) != 0)
+		weir_text_no_memory();
+	putchar('\n');
+	json_decref(json);
+}
+
+enum weir_exit
+weir_command_fail(const struct weir_options *options, enum weir_exit status,
+                  const struct weir_error *error)
+{
+	char *clean = weir_text_clean(error->line, strlen(error->line), false);
+
+	fflush(stdout);
+	fprintf(stderr, "weirctl: %s\n", clean);
+	if (options->json)
+		weir_command_print_json(
+		    weir_command_json(json_pack("{s:b, s:s}", "ok", 0, "error", clean)), true);
+	free(clean);
+	return status;
+}

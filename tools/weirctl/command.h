@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the subcommands of weirctl share: options, exit status, and how a result is printed. */
+#ifndef WEIR_TOOLS_WEIRCTL_COMMAND_H
+#define WEIR_TOOLS_WEIRCTL_COMMAND_H
+
+#include "tools/weirctl/text.h"
+
+#include <jansson.h>
+
+enum weir_exit {
+	WEIR_EXIT_OK = 0,
+	WEIR_EXIT_FAILED = 1, /* no server, refused, an answer that makes no sense */
+	WEIR_EXIT_USAGE = 2,  /* bad usage or input */
+};
+
+struct weir_options {
+	const char *socket;
+	bool json;
+	bool help;
+	uint64_t count;       /* top; 0: until interrupted */
+	uint64_t interval_ns; /* top */
+	uint64_t after;       /* watch */
+	const char *file;     /* check, diff, apply */
+};
+
+/* One function a subcommand. Each prints its result or its error, and returns the exit status. */
+enum weir_exit weir_command_status(const struct weir_options *options);
+enum weir_exit weir_command_top(const struct weir_options *options);
+enum weir_exit weir_command_watch(const struct weir_options *options);
+enum weir_exit weir_command_check(const struct weir_options *options);
+enum weir_exit weir_command_diff(const struct weir_options *options);
+enum weir_exit weir_command_apply(const struct weir_options *options);
+enum weir_exit weir_command_show(const struct weir_options *options);
+enum weir_exit weir_command_stop(const struct weir_options *options);
+
+/*
+ * Prints "weirctl: " and the error's line, cleaned, to standard error; with --json also
+ * {"ok":false,"error":"..."} to standard output. Returns status.
+ */
+enum weir_exit weir_command_fail(const struct weir_options *options, enum weir_exit status,
+                                 const struct weir_error *error);
+
+/* Prints JSON, ASCII only, indented or in one line, and a newline. Takes json. */
+void weir_command_print_json(json_t *json, bool one_line);
+
+/* For json_pack and the like: json, or the end of the process when memory ran out. */
+json_t *weir_command_json(json_t *json);
+
+#endif

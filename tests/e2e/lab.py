@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A laboratory of network namespaces: hosts, wires, captures, floods, and a Weir between them.
+
+Everything that a test judges by is taken at the receiving host: by tcpdump there, or by that host
+kernel's own counters. Names of namespaces carry this process's id, so that runs don't collide and
+what a killed run left behind can be told from what is in use.
+"""
+
+import bisect
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("WEIR_BUILD", REPOSITORY / "build")).resolve()
+PROBE_ETHERTYPE = 0x88B5
+# Weir polls on CPU 1; what sends and captures stays away from it. All go before whatever else this
+# machine does, or a test would judge that.
+PRIVILEGED = ["taskset", "-c", "0", "nice", "-n", "-10"]
+OVERHEAD_BYTES = 24  # FCS, preamble and start delimiter, gap
+SANITIZED = os.environ.get("WEIR_SANITIZED") == "1"  # slower start; rates are not judged
+
+
+def wire_bytes(frame_bytes: int) -> int:
+    """What a frame takes on the wire. Written here again on purpose: nothing is taken from Weir."""
+    return max(frame_bytes, 60) + OVERHEAD_BYTES
+
+
+def run(*command: object, check: bool = True, timeout: float = 30, **options) -> subprocess.CompletedProcess:
+    """Runs a command with a time limit; a failure shows what it said."""
+    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                          check=False, **options)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit status {done.returncode}: {done.stdout}")
+    return done
+
+
+class Frame(NamedTuple):
+    ns: int  # wall clock of the capturing kernel
+    length: int  # on the wire, without FCS
+    data: bytes  # as much of it as was captured
+
+    @property
+    def wire(self) -> int:
+        return wire_bytes(self.length)
+
+    @property
+    def ethertype(self) -> int:
+        return int.from_bytes(self.data[12:14], "big")
+
+
+def read_pcap(path: Path) -> Iterator[Frame]:
+    """Reads a classic pcap file of Ethernet frames, by the format's own definition."""
+    content = Path(path).read_bytes()
+    magic = content[:4]
+    order = "<" if magic in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+    unit = 1 if magic in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d") else 1000
+    number, = struct.unpack_from(order + "I", content, 0)
+    if number not in (0xA1B2C3D4, 0xA1B23C4D):
+        raise ValueError(f"{path}: not a pcap file")
+    link_type, = struct.unpack_from(order + "I", content, 20)
+    if link_type & 0xFFFF != 1:
+        raise ValueError(f"{path}: link type {link_type}, expected 1 (Ethernet)")
+    header = struct.Struct(order + "IIII")
+    offset = 24
+    while offset + 16 <= len(content):
+        seconds, fraction, captured, length = header.unpack_from(content, offset)
+        offset += 16
+        if offset + captured > len(content):
+            return  # the last record was cut off
+        yield Frame(seconds * 1_000_000_000 + fraction * unit, length,
+                    content[offset:offset + captured])
+        offset += captured
+
+
+def write_pcap(path: Path, frames: list[bytes]) -> None:
+    """Writes frames as a classic pcap file, a microsecond apart."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        for number, frame in enumerate(frames):
+            file.write(struct.pack("<IIII", number // 1_000_000, number % 1_000_000, len(frame),
+                                   len(frame)))
+            file.write(frame)
+
+
+class Clocks(threading.Thread):
+    """Relates the wall clock (of captures) to CLOCK_MONOTONIC_RAW while it runs.
+
+    The wall clock is steered by NTP, up to 500 ppm: as much as the accuracy that is tested.
+    """
+
+    PERIOD_S = 0.05
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.real: list[int] = []
+        self.raw: list[int] = []
+        self.error_ns = 0  # widest bracket that was accepted
+        self.ended = threading.Event()
+
+    def sample(self) -> None:
+        best = None
+        for _ in range(20):
+            before = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+            real = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            after = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+            if best is None or after - before < best[0]:
+                best = (after - before, (after + before) // 2, real)
+        self.error_ns = max(self.error_ns, best[0])
+        self.raw.append(best[1])
+        self.real.append(best[2])
+
+    def run(self) -> None:
+        self.sample()
+        while not self.ended.wait(self.PERIOD_S):
+            self.sample()
+        self.sample()
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.join(5)
+
+    def to_raw(self, real_ns: int) -> float:
+        """A wall-clock time on the raw clock, by straight lines between the samples."""
+        at = min(max(bisect.bisect_right(self.real, real_ns) - 1, 0), len(self.real) - 2)
+        real_step = self.real[at + 1] - self.real[at]
+        raw_step = self.raw[at + 1] - self.raw[at]
+        return self.raw[at] + (real_ns - self.real[at]) * (raw_step / real_step)
+
+
+class Process:
+    """A child with a log file, always ended and waited for."""
+
+    def __init__(self, command: list[object], log: Path, **options) -> None:
+        self.command = [str(part) for part in command]
+        self.log = Path(log)
+        with open(self.log, "ab") as output:
+            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output,
+                                          stderr=subprocess.STDOUT, **options)
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, pattern: str, timeout: float) -> None:
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if re.search(pattern, self.text()):
+                return
+            if self.child.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"{self.command[0]}: no {pattern!r} within {timeout} s, exit status "
+                             f"{self.child.poll()}:\n{self.text()}")
+
+    def running(self) -> bool:
+        return self.child.poll() is None
+
+    def end(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+        """Sends a signal and waits; kills what does not end in time. Returns the exit status."""
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        try:
+            return self.child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait(5)
+            raise AssertionError(f"{self.command}: did not end within {timeout} s of signal "
+                                 f"{number}:\n{self.text()[-3000:]}") from None
+
+
+class Capture(Process):
+    """tcpdump of what arrives at an interface, with the kernel's nanosecond timestamps."""
+
+    def __init__(self, lab: "Lab", host: str, interface: str, name: str = "capture",
+                 snap: int = 128) -> None:
+        self.path = lab.folder / f"{name}.pcap"
+        log = lab.folder / f"{name}.log"
+        log.unlink(missing_ok=True)
+        super().__init__(lab.exec(host) + PRIVILEGED + ["tcpdump", "-i", interface, "-Q", "in", "-n", "-s", snap,
+                                           "-B", 65536, "--time-stamp-precision=nano", "-Z", "root",
+                                           "-w", self.path], log)
+        lab.processes.append(self)
+        self.wait_for("listening on", 10)
+
+    def frames(self) -> list[Frame]:
+        """Ends the capture and reads it. Fails if the kernel dropped anything from it."""
+        if self.running():
+            time.sleep(1.2)  # the kernel hands frames over in blocks, at the latest after a second
+            self.end(signal.SIGINT)
+        dropped = re.search(r"(\d+) packets? dropped by kernel", self.text())
+        assert dropped is not None and int(dropped[1]) == 0, self.text()
+        return list(read_pcap(self.path))
+
+
+class Flood(Process):
+    """tests/e2e/flood in a namespace."""
+
+    count = 0
+
+    def __init__(self, lab: "Lab", host: str, interface: str, **options: object) -> None:
+        Flood.count += 1
+        names = {"rate": "-r", "bytes": "-l", "seconds": "-t", "frames": "-n", "source": "-s",
+                 "destination": "-d", "port": "-o", "capture": "-p"}
+        arguments: list[object] = ["-i", interface]
+        for key, value in options.items():
+            arguments += ["-b"] if key == "probe" else [names[key], value]
+        super().__init__(lab.exec(host) + PRIVILEGED + [BUILD / "tests/e2e/flood"] + arguments,
+                         lab.folder / f"flood{Flood.count}.log")
+        lab.processes.append(self)
+
+    def result(self, timeout: float) -> tuple[int, int]:
+        """Waits for its end. Returns frames and wire bytes sent."""
+        assert self.child.wait(timeout) == 0, self.text()
+        found = re.search(r"frames (\d+) wire_bytes (\d+)", self.text())
+        assert found is not None, self.text()
+        return int(found[1]), int(found[2])
+
+
+class Weir(Process):
+    """A running appliance in the box's namespace."""
+
+    count = 0
+
+    def __init__(self, lab: "Lab", policy: Path, ready: bool = True) -> None:
+        Weir.count += 1
+        self.lab = lab
+        super().__init__(lab.exec("box") + ["nice", "-n", -15, BUILD / "weir", policy],
+                         lab.folder / f"weir{Weir.count}.log")
+        lab.processes.append(self)
+        if ready:
+            self.wait_for(r"weir: ready", 60)
+
+    def request(self, method: str, path: str, body: bytes = b"", sock: str = "control.sock") -> tuple[int, bytes]:
+        """One HTTP request on the control socket, by hand: status code and body."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(10)
+            link.connect(str(self.lab.folder / sock))
+            link.sendall(f"{method} {path} HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n"
+                         f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = b""
+            while part := link.recv(65536):
+                answer += part
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        if b"chunked" in head.lower():
+            rest = unchunk(rest)
+        return int(head.split()[1]), rest
+
+    def status(self) -> dict:
+        code, body = self.request("GET", "/v1/status")
+        assert code == 200, body
+        return json.loads(body)
+
+    def wait_status(self, condition, timeout: float = 20) -> dict:
+        """Asks until condition(status) holds."""
+        end = time.monotonic() + timeout
+        while True:
+            status = self.status()
+            if condition(status):
+                return status
+            assert time.monotonic() < end, f"status never came: {json.dumps(status, indent=1)}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """A clean stop: exit status 0, and nothing that a sanitizer would report."""
+        assert self.end(signal.SIGTERM, 30) == 0, self.text()[-3000:]
+        assert "ERROR: " not in self.text() and "runtime error" not in self.text(), self.text()
+
+    def kill(self) -> None:
+        assert self.end(signal.SIGKILL) == -signal.SIGKILL
+        self.forget()
+
+    def forget(self) -> None:
+        """Removes what DPDK leaves behind of a process that was killed."""
+        shutil.rmtree(f"/run/dpdk/weir-{self.child.pid}", ignore_errors=True)
+
+
+def unchunk(body: bytes) -> bytes:
+    content = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            break
+        content += body[:length]
+        body = body[length + 2:]
+    return content
+
+
+def named(items: list[dict], name: str) -> dict:
+    """The item of a status list that has this name."""
+    found = [item for item in items if item["name"] == name]
+    assert len(found) == 1, (name, items)
+    return found[0]
+
+
+class Lab:
+    """Namespaces, wires between hosts and the box, and everything started in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.prefix = f"weir-{os.getpid()}-"
+        self.hosts: list[str] = []
+        self.processes: list[Process] = []
+        self.add_host("box")
+
+    def name(self, host: str) -> str:
+        return self.prefix + host
+
+    def exec(self, host: str) -> list[object]:
+        return ["ip", "netns", "exec", self.name(host)]
+
+    def add_host(self, host: str) -> None:
+        run("ip", "netns", "add", self.name(host))
+        self.hosts.append(host)
+        for key in ("all", "default"):
+            run(*self.exec(host), "sysctl", "-qw", f"net.ipv6.conf.{key}.disable_ipv6=1")
+        run("ip", "-n", self.name(host), "link", "set", "lo", "up")
+
+    def wire(self, host: str, interface: str, box_interface: str, address: str = "",
+             mac: str = "", mtu: int = 1500) -> None:
+        """A veth pair from a host to the box. The box's end is Weir's: its kernel says nothing."""
+        if host not in self.hosts:
+            self.add_host(host)
+        there, box = self.name(host), self.name("box")
+        mac_option = ["address", mac] if mac else []
+        run("ip", "-n", there, "link", "add", interface, *mac_option, "mtu", mtu, "type", "veth",
+            "peer", "name", box_interface, "mtu", mtu, "netns", box)
+        run("ip", "-n", box, "link", "set", box_interface, "arp", "off", "multicast", "off")
+        for namespace, device in ((there, interface), (box, box_interface)):
+            run("ip", "netns", "exec", namespace, "ethtool", "-K", device, "tx", "off", "rx", "off",
+                "sg", "off", "tso", "off", "gso", "off", "gro", "off", "txvlan", "off", "rxvlan",
+                "off", check=False)
+            run("ip", "-n", namespace, "link", "set", device, "up")
+        if address:
+            run("ip", "-n", there, "address", "add", address, "dev", interface)
+
+    def neighbour(self, host: str, interface: str, address: str, mac: str) -> None:
+        """A fixed ARP entry, so that a host asks for nothing."""
+        run("ip", "-n", self.name(host), "neighbour", "replace", address, "lladdr", mac, "dev",
+            interface, "nud", "permanent")
+
+    def pair(self) -> None:
+        """The usual two hosts on one link: datacenter (dc0) and internet (net0), 10.77.0.1 and .2."""
+        self.wire("datacenter", "dc0", "in0", "10.77.0.1/24", "02:00:00:00:00:01")
+        self.wire("internet", "net0", "out0", "10.77.0.2/24", "02:00:00:00:00:02")
+        self.neighbour("datacenter", "dc0", "10.77.0.2", "02:00:00:00:00:02")
+        self.neighbour("internet", "net0", "10.77.0.1", "02:00:00:00:00:01")
+
+    def start(self, host: str, command: list[object], log: str) -> Process:
+        process = Process(self.exec(host) + command, self.folder / log)
+        self.processes.append(process)
+        return process
+
+    def kernel_count(self, host: str, interface: str) -> tuple[int, int]:
+        """Frames and bytes (without FCS) that the host's kernel says it received."""
+        told = json.loads(run("ip", "-n", self.name(host), "-s", "-j", "link", "show", "dev",
+                              interface).stdout)
+        return told[0]["stats64"]["rx"]["packets"], told[0]["stats64"]["rx"]["bytes"]
+
+    def policy(self, text: str, appliance: str = "", name: str = "policy.yaml") -> Path:
+        """Writes a policy file: the laboratory's appliance section, then text."""
+        path = self.folder / name
+        path.write_text(f"""\
+appliance:
+  name: laboratory
+  workers: [1]
+  control_lcore: 0
+  memory: 512 MiB
+  huge_pages: off
+  allow_remote_numa: true
+  ledger: {self.folder}/ledger
+  control_socket: {self.folder}/control.sock
+{appliance}{text}""")
+        return path
+
+    def pair_policy(self, rate: str, burst: str = "64 KB", excess: str = "drop",
+                    backlog: str = "", caps: str = "{limit: 1 TB}", rule: str = "{link: internet}",
+                    appliance: str = "", name: str = "policy.yaml") -> Path:
+        """One link between the usual two hosts, one class, one budget."""
+        backlog_line = f"\n    backlog: {backlog}" if backlog else ""
+        inner = rule.strip("{} ")
+        return self.policy(f"""\
+ports:
+  - name: in0
+    device: net_af_packet0,iface=in0
+  - name: out0
+    device: net_af_packet1,iface=out0
+links:
+  - name: internet
+    inside: in0
+    outside: out0
+budgets:
+  - name: total
+    caps: [{caps}]
+classes:
+  - name: bulk
+    budget: total
+    rate: {rate}
+    burst: {burst}
+    excess: {excess}{backlog_line}
+rules:
+  - {{{inner}, class: bulk}}
+""", appliance, name)
+
+    def commission(self, policy: Path) -> None:
+        done = run(*self.exec("box"), BUILD / "weir", "--commission", policy, check=False)
+        assert done.returncode == 0, done.stdout
+
+    def weir(self, policy: Path, ready: bool = True) -> Weir:
+        return Weir(self, policy, ready)
+
+    def close(self) -> None:
+        """Ends every process, then removes the namespaces, and the wires with them."""
+        for process in reversed(self.processes):
+            if process.running():
+                process.child.kill()
+                process.child.wait(10)
+            if isinstance(process, Weir):
+                process.forget()
+        for host in self.hosts:
+            run("ip", "netns", "delete", self.name(host), check=False)
+
+
+def remove_leftovers() -> None:
+    """Removes namespaces of runs whose process is gone."""
+    listed = run("ip", "netns", "list", check=False).stdout
+    for found in re.finditer(r"^(weir-(\d+)-\w+)", listed, re.MULTILINE):
+        if not Path(f"/proc/{found[2]}").exists():
+            run("ip", "netns", "delete", found[1], check=False)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How Weir starts, refuses to start, and ends."""
+
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from weirproc import Stream, class_of, command, flood_device, policy_text, udp_frame
+
+
+
+# ---- start ----
+
+
+def test_commission(folder):
+    policy = folder / "policy.yaml"
+    policy.write_text(policy_text(folder))
+    done = command("--commission", policy)
+    assert done.returncode == 0 and str(folder / "ledger") in done.stdout
+    content = (folder / "ledger").read_bytes()
+    assert (folder / "ledger").stat().st_mode & 0o777 == 0o600
+    done = command("--commission", policy)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert (folder / "ledger").read_bytes() == content
+
+
+def test_missing_ledger_is_a_refusal(start, folder):
+    weir = start(commission=False, ready=False)
+    assert weir.process.wait(30) == 1
+    assert re.fullmatch(r"weir: ledger .*/ledger: No such file.*--commission\n", weir.text())
+    assert sorted(path.name for path in folder.iterdir()) == ["policy.yaml", "policy.yaml.log"]
+
+
+def test_second_instance(weir, start):
+    before = (weir.folder / "ledger").read_bytes()
+    other = start(weir.policy.read_text().replace(".sock", "2.sock"), ready=False, name="two.yaml")
+    assert other.process.wait(30) == 1
+    assert "ledger" in other.text() and len(other.text().splitlines()) == 1
+    assert (weir.folder / "ledger").read_bytes() == before
+    assert weir.status()["state"] == "running"
+
+
+def test_socket_paths(start, folder):
+    (folder / "control.sock").write_text("precious")
+    weir = start(ready=False)
+    assert weir.process.wait(30) == 1
+    assert "control.sock: exists and is not a socket" in weir.text()
+    assert (folder / "control.sock").read_text() == "precious"
+    (folder / "control.sock").unlink()
+
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(folder / "control.sock"))
+        taken.listen(1)
+        weir = start(ready=False, name="taken.yaml")
+        assert weir.process.wait(30) == 1
+        assert "control.sock: another process listens there" in weir.text()
+        assert (folder / "control.sock").is_socket()
+    # Nobody listens there any more: what is left of it is replaced.
+    weir = start(name="stale.yaml")
+    assert weir.status()["state"] == "running"
+    weir.stop()
+
+
+def test_no_such_device(start, folder):
+    weir = start(policy_text(folder, inside="net_af_packet0,iface=weir-none"), ready=False)
+    assert weir.process.wait(60) == 1
+    last = weir.text().splitlines()[-1]
+    assert last.startswith("weir: port in0: "), weir.text()
+    assert not (folder / "control.sock").exists()
+
+
+def test_command_line(folder):
+    policy = folder / "policy.yaml"
+    policy.write_text(policy_text(folder))
+    bad = folder / "bad.yaml"
+    bad.write_text("appliance: 1\n")
+    assert command("--check", policy).returncode == 0
+    printed = command("--print", policy)
+    assert printed.returncode == 0
+    again = folder / "again.yaml"
+    again.write_text(printed.stdout)
+    assert command("--print", again).stdout == printed.stdout
+    for arguments in (["--check", bad], ["--print", bad], ["--commission", bad], [bad],
+                      ["--check", folder / "none.yaml"], [folder / "none.yaml"]):
+        done = command(*arguments)
+        assert done.returncode == 2, arguments
+        assert len(done.stderr.splitlines()) == 1 and str(arguments[-1]) in done.stderr
+        assert done.stdout == ""
+    for arguments in ([], ["--check"], ["--frobnicate"], ["--check", policy, "more"],
+                      [policy, "more"], ["--frobnicate", policy], ["--help", "more"], ["-"]):
+        done = command(*arguments)
+        assert done.returncode == 2, arguments
+        assert "usage: weir" in done.stderr and done.stdout == ""
+        if arguments:
+            assert str(arguments[-1]) in done.stderr or str(arguments[0]) in done.stderr
+    assert re.fullmatch(r"weir \d+\.\d+\.\d+\n", command("--version").stdout)
+    done = command("--help")
+    assert done.returncode == 0 and "usage: weir" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["again.yaml", "bad.yaml",
+                                                              "policy.yaml"]
+
+
+# ---- end ----
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "twice", "request"])
+def test_clean_stop(start, folder, how):
+    weir = start(policy_text(folder, inside=flood_device(folder)))
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    stream = Stream(weir, 0)
+    assert stream.read(0.3)
+    if how == "request":
+        assert weir.json("POST", "/v1/stop") == (200, {"ok": True})
+    elif how == "twice":
+        for _ in range(20):
+            weir.process.send_signal(signal.SIGTERM)
+            time.sleep(0.005)
+            if weir.process.poll() is not None:
+                break
+    else:
+        weir.process.send_signal(getattr(signal, how))
+    assert weir.process.wait(30) == 0, weir.text()
+    assert not stream.fill(5), "the stream was ended"
+    for name in ("control.sock", "read.sock"):
+        assert not (folder / name).exists()
+    charged, = re.findall(r"^weir: budget total: charged (\d+) B", weir.text(), re.MULTILINE)
+    assert int(charged) > 0
+    # To the byte: what the next run begins with, and a multiple of the only frame there is.
+    assert int(charged) % (len(udp_frame(1000)) + 24) == 0
+    weir = start(name="again.yaml")
+    assert weir.status()["budgets"][0]["charged_wire_bytes"] == int(charged)
+    weir.stop()
+
+
+def test_kill_and_restart(start, folder):
+    """After kill -9 the sockets' files are still there; the charge is not forgotten."""
+    weir = start(policy_text(folder, inside=flood_device(folder)))
+    status = weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    assert weir.end(signal.SIGKILL) == -signal.SIGKILL
+    assert (folder / "control.sock").is_socket()
+    weir = start(name="again.yaml")
+    after = weir.status()
+    assert after["budgets"][0]["charged_wire_bytes"] >= class_of(status)["tx_wire_bytes"]
+    assert after["ledger"]["forfeited_bytes"] > 0
+    weir.stop()
+
+
+def test_systemd(start, folder):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(folder / "notify"))
+        notices.settimeout(20)
+        weir = start(env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify"),
+                          "WATCHDOG_USEC": "200000"})
+
+        def wait_for(word: str) -> None:
+            for _ in range(200):
+                if word in notices.recv(4096).decode().splitlines():
+                    return
+            raise AssertionError(word)
+
+        wait_for("READY=1")
+        for _ in range(3):
+            wait_for("WATCHDOG=1")
+        weir.process.send_signal(signal.SIGHUP)
+        wait_for("RELOADING=1")
+        wait_for("READY=1")
+        weir.process.send_signal(signal.SIGTERM)
+        wait_for("STOPPING=1")
+        assert weir.process.wait(30) == 0

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Changing the policy of a running Weir, and what happens when a part of it fails."""
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from weirproc import Weir, class_of, flood_device, policy_text
+
+
+
+# ---- changing the policy ----
+
+
+def test_check_changes_nothing(weir):
+    before = weir.status()["policy"]
+    code, answer = weir.json("POST", "/v1/policy?check=1",
+                             policy_text(weir.folder, rate="10 Mbit/s", lifetime="200 GB"))
+    assert code == 200 and answer["ok"] is True and answer["restart"] is False
+    assert sorted(change["change"] for change in answer["changes"]) == ["loosens", "tightens"]
+    assert answer["generation"] == 1
+    # Changes that need a restart are told, and are no mistake.
+    code, answer = weir.json("POST", "/v1/policy?check=1",
+                             weir.policy.read_text().replace("memory: 96 MiB", "memory: 97 MiB"))
+    assert code == 200 and answer["restart"] is True
+    assert "restart" in [change["change"] for change in answer["changes"]]
+    assert weir.status()["policy"] == before
+    assert class_of(weir.status())["rate_bit_s"] == 50_000_000
+
+
+def test_restart_needed(weir):
+    text = weir.policy.read_text()
+    before = weir.status()["policy"]
+    for old, new, word in (("memory: 96 MiB", "memory: 97 MiB", "memory"),
+                           ("net_null1,no-rx=1", "net_null2,no-rx=1", "out0"),
+                           ("internet", "elsewhere", "elsewhere|internet"),
+                           ("workers: [1]", "workers: [1]\n  heartbeat_limit: 3 s",
+                            "heartbeat")):
+        assert old in text
+        changed = text.replace(old, new).replace("rate: 50 Mbit/s", "rate: 1 Mbit/s")
+        code, answer = weir.json("POST", "/v1/policy", changed)
+        assert code == 409, answer
+        assert "restart" in answer["error"] and re.search(word, answer["error"]), answer
+    assert weir.status()["policy"] == before
+    assert class_of(weir.status())["rate_bit_s"] == 50_000_000
+
+
+def test_tightened_rate(start, folder):
+    device = flood_device(folder)
+    weir = start(policy_text(folder, inside=device, rate="400 Mbit/s"))
+    weir.wait_status(lambda now: class_of(now)["tx_wire_bytes"] > 10_000_000)
+    code, answer = weir.json("POST", "/v1/policy",
+                             policy_text(folder, inside=device, rate="8 Mbit/s"))
+    begin = time.monotonic()
+    first = class_of(weir.status())
+    assert code == 200 and answer["generation"] == 2
+    assert [change["change"] for change in answer["changes"]] == ["tightens"]
+    assert first["rate_bit_s"] == 8_000_000
+    time.sleep(1)
+    last = class_of(weir.status())
+    elapsed = time.monotonic() - begin
+    # Counters run on: the class is the same one.
+    assert first["tx_wire_bytes"] > 10_000_000
+    sent = last["tx_wire_bytes"] - first["tx_wire_bytes"]
+    # begin was taken after the answer, so the interval that counts is at most elapsed.
+    assert sent <= 8_000_000 / 8 * elapsed + 64_000
+    assert last["dropped_frames"] > first["dropped_frames"]
+    weir.stop()
+
+
+def test_tightened_cap(start, folder):
+    device = flood_device(folder)
+    weir = start(policy_text(folder, inside=device, rate="100 Mbit/s"))
+    weir.wait_status(lambda now: now["budgets"][0]["charged_wire_bytes"] > 5_000_000)
+    code, _ = weir.json("POST", "/v1/policy", policy_text(folder, inside=device, rate="100 Mbit/s",
+                                                          lifetime="4 MB"))
+    assert code == 200
+    # What had been taken is at most a purse; from there nothing leaves any more.
+    first = weir.wait_status(lambda now: now["links"][0]["egress"]["dropped"].get("cap", 0) > 0)
+    time.sleep(0.5)
+    last = weir.wait_status(lambda now: now["links"][0]["egress"]["dropped"]["cap"]
+                            > first["links"][0]["egress"]["dropped"]["cap"])
+    assert class_of(last)["tx_wire_bytes"] == class_of(first)["tx_wire_bytes"]
+    assert last["budgets"][0]["caps"][0]["remaining_bytes"] == 0
+    weir.wait_event("cap_reached")
+    # A looser cap lets it go on.
+    code, answer = weir.json("POST", "/v1/policy", policy_text(folder, inside=device,
+                                                               rate="100 Mbit/s"))
+    assert code == 200 and [change["change"] for change in answer["changes"]] == ["loosens"]
+    weir.wait_status(lambda now: class_of(now)["tx_wire_bytes"]
+                     > class_of(last)["tx_wire_bytes"])
+    weir.stop()
+
+
+def test_names_leave_and_return(start, folder):
+    device = flood_device(folder)
+    text = policy_text(folder, inside=device)
+    weir = start(text)
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    other = text.replace("name: all", "name: other").replace("class: all", "class: other")
+    assert weir.json("POST", "/v1/policy", other)[0] == 200
+    weir.wait_status(lambda now: class_of(now, "other")["tx_frames"] > 0)
+    before = weir.status()
+    charged = before["budgets"][0]["charged_wire_bytes"]
+    assert weir.json("POST", "/v1/policy", text)[0] == 200
+    after, later = weir.status(), weir.status()
+    # A class begins again from nothing: it has sent no more than the link has since. A budget never
+    # does.
+    since = (later["links"][0]["egress"]["tx_wire_bytes"]
+             - before["links"][0]["egress"]["tx_wire_bytes"])
+    assert class_of(after)["tx_wire_bytes"] <= since
+    assert after["budgets"][0]["charged_wire_bytes"] >= charged > 0
+    renamed = text.replace("total", "sum")
+    assert weir.json("POST", "/v1/policy", renamed)[0] == 200
+    weir.wait_status(lambda now: now["budgets"][0]["charged_wire_bytes"] > 0)
+    assert weir.json("POST", "/v1/policy", text)[0] == 200
+    assert weir.status()["budgets"][0]["charged_wire_bytes"] >= charged
+    weir.stop()
+
+
+def test_no_frame_is_lost_by_a_renamed_budget(start, folder):
+    """The old name is open until no worker uses it any more, the new one before any does."""
+    device = flood_device(folder)
+    text = policy_text(folder, inside=device)
+    weir = start(text)
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    for turn in range(30):
+        renamed = text.replace("total", f"total{turn % 3}")
+        code, answer = weir.json("POST", "/v1/policy", renamed)
+        assert code == 200, answer
+    status = weir.status()
+    assert status["policy"]["generation"] == 31
+    # Only what exceeds the rate is dropped.
+    assert set(status["links"][0]["egress"]["dropped"]) == {"rate"}
+    weir.stop()
+
+
+def test_many_changes(start, folder):
+    """Fifty policies one behind the other, under flood: each takes hold, none is lost."""
+    device = flood_device(folder)
+    weir = start(policy_text(folder, inside=device))
+    for turn in range(50):
+        rate = 10 + turn % 7
+        code, answer = weir.json("POST", "/v1/policy",
+                                 policy_text(folder, inside=device, rate=f"{rate} Mbit/s"))
+        assert code == 200, answer
+        assert answer["generation"] == turn + 2
+        assert class_of(weir.status())["rate_bit_s"] == rate * 1_000_000
+    weir.stop()
+
+
+def test_sighup(weir):
+    weir.policy.write_text(policy_text(weir.folder, rate="20 Mbit/s"))
+    weir.process.send_signal(signal.SIGHUP)
+    weir.wait_status(lambda now: class_of(now)["rate_bit_s"] == 20_000_000)
+    assert weir.wait_event("policy_applied")["message"].startswith("from SIGHUP: generation 2")
+    last = weir.events()[-1]["number"]
+    for text in ("nonsense\n", policy_text(weir.folder).replace("96 MiB", "97 MiB")):
+        weir.policy.write_text(text)
+        weir.process.send_signal(signal.SIGHUP)
+        event = weir.wait_event("policy_refused", last)
+        last = event["number"]
+        assert event["severity"] == "warning"
+        assert class_of(weir.status())["rate_bit_s"] == 20_000_000
+        assert weir.status()["policy"]["generation"] == 2
+    weir.policy.unlink()
+    weir.process.send_signal(signal.SIGHUP)
+    weir.wait_event("policy_refused", last)
+    weir.policy.write_text(policy_text(weir.folder, rate="30 Mbit/s"))
+    weir.process.send_signal(signal.SIGHUP)
+    weir.wait_status(lambda now: class_of(now)["rate_bit_s"] == 30_000_000)
+
+
+# ---- threads that stand still, and a disk that fails ----
+
+
+class Held:
+    """One thread of a process, stopped by ptrace until the end of the block."""
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+
+    def ptrace(self, request: int) -> None:
+        if self.libc.ptrace(request, self.thread, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+    def __enter__(self) -> "Held":
+        self.ptrace(16)  # PTRACE_ATTACH
+        os.waitpid(self.thread, 0x40000000)  # __WALL
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.ptrace(17)  # PTRACE_DETACH
+
+
+def worker_thread(weir: Weir) -> int:
+    """The one that uses the most of a CPU."""
+    def ticks(task: Path) -> int:
+        return int((task / "stat").read_text().rpartition(")")[2].split()[11])
+
+    return int(max(Path(f"/proc/{weir.process.pid}/task").iterdir(), key=ticks).name)
+
+
+def test_stalled_worker(start, folder):
+    device = flood_device(folder)
+    weir = start(policy_text(folder, inside=device))
+    weir.wait_status(lambda now: now["uptime_s"] > 1.5 and class_of(now)["tx_frames"] > 100)
+    assert not [event for event in weir.events() if event["kind"].startswith("worker_")]
+    with Held(worker_thread(weir)):
+        assert weir.wait_event("worker_stalled")["severity"] == "alarm"
+        status = weir.status()
+        assert status["workers"][0]["stalled"] is True
+        # A policy is published, and held back until the worker lets go of the one before.
+        code, answer = weir.json("POST", "/v1/policy",
+                                 policy_text(folder, inside=device, rate="10 Mbit/s"))
+        assert code == 200 and answer["generation"] == 2
+        another = policy_text(folder, inside=device, rate="9 Mbit/s")
+        code, answer = weir.json("POST", "/v1/policy", another)
+        assert code == 409 and "again" in answer["error"]
+        assert weir.json("POST", "/v1/policy?check=1", another)[0] == 200
+        assert weir.status()["policy"]["generation"] == 2
+    weir.wait_event("worker_resumed")
+    weir.wait_status(lambda now: not now["workers"][0]["stalled"])
+    code, answer = weir.json("POST", "/v1/policy", another)
+    assert code == 200 and answer["generation"] == 3
+    weir.stop()
+
+
+def test_stalled_control_thread(start, folder):
+    """Nobody looks after the box: egress stops within the heartbeat's limit, and goes on after."""
+    weir = start(policy_text(folder, inside=flood_device(folder),
+                             appliance="  heartbeat_limit: 300 ms\n"))
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    with Held(weir.process.pid):
+        time.sleep(1)
+    status = weir.wait_status(lambda now: now["links"][0]["egress"]["dropped"]
+                              .get("control_stale", 0) > 0)
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > class_of(status)["tx_frames"])
+    weir.stop()
+
+
+def test_failed_ledger(start, folder):
+    """Writes fail from some moment on: an alarm, no more grants, no change of policy, egress ends."""
+    device = flood_device(folder)
+    text = policy_text(folder, inside=device, rate="400 Mbit/s")
+    # The log must not fail as well, so what Weir says goes to a pipe.
+    weir = start(text, ready=False, stderr=subprocess.PIPE)
+    for line in weir.process.stderr:
+        if line == b"weir: ready\n":
+            break
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    resource.prlimit(weir.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    status = weir.wait_status(lambda now: now["state"] == "ledger_failed")
+    assert status["ledger"]["failed"] is True
+    assert weir.wait_event("ledger_failed")["severity"] == "alarm"
+    code, answer = weir.json("POST", "/v1/policy", policy_text(folder, inside=device))
+    assert code == 503 and "ledger" in answer["error"]
+    assert weir.status()["policy"]["generation"] == 1
+    last = weir.wait_status(lambda now: now["links"][0]["egress"]["dropped"].get("ledger", 0) > 0)
+    granted = last["budgets"][0]["granted_wire_bytes"]
+    assert class_of(last)["tx_wire_bytes"] <= granted
+    time.sleep(0.3)
+    assert class_of(weir.status())["tx_wire_bytes"] == class_of(last)["tx_wire_bytes"]
+    # It can't be made exact any more, and says so.
+    assert weir.end() == 1
+    assert b"ledger" in weir.process.stderr.read()
+    weir = start(name="again.yaml")
+    assert weir.status()["budgets"][0]["charged_wire_bytes"] >= class_of(last)["tx_wire_bytes"]
+    weir.stop()

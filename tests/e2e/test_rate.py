@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rate, as the receiving host sees it: in every window, and for real TCP."""
+
+import json
+import struct
+import time
+
+import lab as laboratory
+import pytest
+
+ASKED_BIT_S = 50_000_000
+FLOOD_BIT_S = 150_000_000
+# 40 ms at this rate: so long may the worker lose its CPU to others before credit overflows.
+BURST_BYTES = 250_000
+SECONDS = 10
+
+
+def capture_jitter(frames: list[laboratory.Frame], probes: str) -> tuple[int, int]:
+    """How late a capture's timestamp was at worst, in ns, and of how many probes.
+
+    A probe is a frame sent between two readings of the same clock that stamps the capture, on the
+    same wire, into the same capture. What lies between the first reading and the stamp is the most
+    that the stamp can have been late. Probes whose sender lost its CPU in between tell nothing
+    about the capture and are left out.
+    """
+    stamps = {struct.unpack_from("<Q", frame.data, 14)[0]: frame.ns for frame in frames
+              if frame.ethertype == laboratory.PROBE_ETHERTYPE}
+    lateness = []
+    for line in probes.splitlines():
+        number, before, after, undisturbed = map(int, line.split())
+        if number in stamps and undisturbed:
+            assert before <= stamps[number], "the capture's clock is not the wall clock"
+            lateness.append(min(stamps[number], after) - before)
+    return max(lateness), len(lateness)
+
+
+def worst_excess(times_ns: list[float], sizes: list[int], rate_bit_s: int) -> float:
+    """The most by which any window, of any length, exceeds rate x window: bytes.
+
+    A window from frame i to frame j, both included, holds the sum of their sizes and lasts from i's
+    time to j's. With level(j) = bytes up to and with j - rate x time(j), the worst window that ends
+    at j starts where the level just before a frame was lowest: one pass covers all windows.
+    """
+    bytes_per_ns = rate_bit_s / 8e9
+    total, lowest, worst = 0, float("inf"), float("-inf")
+    start = times_ns[0]
+    for time_ns, size in zip(times_ns, sizes):
+        line = bytes_per_ns * (time_ns - start)
+        lowest = min(lowest, total - line)
+        total += size
+        worst = max(worst, total - line - lowest)
+    return worst
+
+
+def test_worst_excess_judges():
+    """The judge itself: a paced stream, a burst too much, and the same in windows one by one."""
+    times = [1000.0 * number for number in range(1000)]
+    sizes = [100] * 1000
+    assert worst_excess(times, sizes, 800_000_000) == pytest.approx(100)
+    assert worst_excess(times, sizes, 400_000_000) == pytest.approx(100 + 999 * 50)
+    times[500] = times[499]
+    by_hand = max(sum(sizes[i:j + 1]) - 0.1 * (times[j] - times[i])
+                  for i in range(400, 600) for j in range(i, 600))
+    assert worst_excess(times, sizes, 800_000_000) == pytest.approx(by_hand) == pytest.approx(200)
+
+
+@pytest.mark.parametrize("excess,frame_bytes", [("drop", 1442), ("shape", 1442), ("shape", 200)])
+def test_rate_in_every_window(pair, excess, frame_bytes):
+    """A 50 Mbit/s class under a 150 Mbit/s flood: 0.1 % over 10 s, rate x window + burst in all."""
+    policy = pair.pair_policy("50 Mbit/s", f"{BURST_BYTES} B", excess, "50 ms" if excess == "shape" else "")
+    pair.commission(policy)
+    weir = pair.weir(policy)
+    clocks = laboratory.Clocks()
+    clocks.start()
+    capture = laboratory.Capture(pair, "internet", "net0")
+    # The probes enter behind Weir, on the wire that it sends on.
+    probes = laboratory.Flood(pair, "box", "out0", probe=True, seconds=SECONDS + 1)
+    flood = laboratory.Flood(pair, "datacenter", "dc0", rate=FLOOD_BIT_S, bytes=frame_bytes,
+                             seconds=SECONDS + 1)
+    _, flooded_bytes = flood.result(SECONDS + 15)
+    probes.child.wait(10)
+    clocks.stop()
+    captured = capture.frames()
+    weir.stop()
+
+    frames = [frame for frame in captured if frame.ethertype == 0x0800]
+    times = [clocks.to_raw(frame.ns) for frame in frames]
+    sizes = [frame.wire for frame in frames]
+    jitter_ns, probed = capture_jitter(captured, probes.text())
+    assert probed > 500
+    # A stamp is late by 0 to jitter: a window can look shorter by that, and by the clocks' error.
+    allowance = ASKED_BIT_S / 8e9 * (jitter_ns + 2 * clocks.error_ns)
+    worst = worst_excess(times, sizes, ASKED_BIT_S)
+
+    # The rate over 10 s from the first frame that is not part of the start.
+    begin = next(i for i, time_ns in enumerate(times) if time_ns > times[0] + 2e8)
+    end = next((i for i, time_ns in enumerate(times) if time_ns > times[begin] + SECONDS * 1e9), len(times) - 1)
+    seconds = (times[end] - times[begin]) / 1e9
+    rate = sum(sizes[begin + 1:end + 1]) * 8 / seconds
+    print(f"measured: {excess}, frames of {frame_bytes}: {rate / 1e6:.4f} Mbit/s of {ASKED_BIT_S / 1e6:.0f} asked "
+          f"({(rate / ASKED_BIT_S - 1) * 100:+.4f} %) over {seconds:.2f} s; worst window {worst:.0f} bytes of "
+          f"{BURST_BYTES} burst + {allowance:.0f} (timestamps late by at most {jitter_ns / 1000:.1f} us, "
+          f"{probed} probes)")
+    assert flooded_bytes * 8 / (SECONDS + 1) > 0.9 * FLOOD_BIT_S, "the flood itself was too slow to judge by"
+    assert seconds > 9.5
+    assert worst <= BURST_BYTES + allowance
+    assert abs(rate / ASKED_BIT_S - 1) <= 0.001
+
+
+def test_starts_empty(pair):
+    """A restart gives no burst: with a burst of 10 s, the first second holds a second's worth."""
+    policy = pair.pair_policy("2 Mbit/s", "2500 KB", "drop")
+    pair.commission(policy)
+    for _ in range(2):
+        launched = time.monotonic()  # the bucket can't be older than the process
+        weir = pair.weir(policy)
+        capture = laboratory.Capture(pair, "internet", "net0", "start")
+        laboratory.Flood(pair, "datacenter", "dc0", rate=40_000_000, seconds=2).result(20)
+        elapsed = time.monotonic() - launched
+        weir.kill()
+        sent = sum(frame.wire for frame in capture.frames())
+        assert 0 < sent <= 2_000_000 / 8 * elapsed, (sent, elapsed)
+
+
+def test_real_tcp(pair):
+    """Real TCP through a shaped class: at least 90 % of it, and never more, in wire bytes."""
+    policy = pair.pair_policy("50 Mbit/s", f"{BURST_BYTES} B", "shape", "100 ms")
+    pair.commission(policy)
+    weir = pair.weir(policy)
+    server = pair.start("internet", ["iperf3", "--server", "--one-off", "--forceflush"], "server.log")
+    server.wait_for("Server listening", 10)
+    clocks = laboratory.Clocks()
+    clocks.start()
+    capture = laboratory.Capture(pair, "internet", "net0")
+    done = laboratory.run(*pair.exec("datacenter"), "iperf3", "--client", "10.77.0.2", "--time", SECONDS,
+                          "--json", timeout=SECONDS + 30)
+    clocks.stop()
+    frames = [frame for frame in capture.frames() if frame.ethertype == 0x0800]
+    weir.stop()
+    goodput = json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]
+    times = [clocks.to_raw(frame.ns) for frame in frames]
+    sizes = [frame.wire for frame in frames]
+    # From a second after the start, that TCP needs to open up, to the last full second.
+    inside = [(time_ns, size) for time_ns, size in zip(times, sizes)
+              if times[0] + 1e9 <= time_ns <= times[0] + (SECONDS - 0.5) * 1e9]
+    seconds = (inside[-1][0] - inside[0][0]) / 1e9
+    rate = sum(size for _, size in inside[1:]) * 8 / seconds
+    print(f"measured: TCP: {rate / 1e6:.3f} Mbit/s on the wire of {ASKED_BIT_S / 1e6:.0f} asked, "
+          f"goodput {goodput / 1e6:.2f} Mbit/s")
+    assert max(frame.length for frame in frames) <= 1514
+    assert rate >= 0.9 * ASKED_BIT_S
+    # Frames that a probe has not dated: allow half a millisecond of timestamp error.
+    assert worst_excess(times, sizes, ASKED_BIT_S) <= BURST_BYTES + ASKED_BIT_S / 8 * 0.0005

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Random policies for tests of the parser: a valid struct weir_config from a seed, its spelling in
+ * units that the printer never chooses, and the comparison of two configs field by field.
+ */
+#ifndef WEIR_TESTS_UNIT_CONFIG_MODEL_H
+#define WEIR_TESTS_UNIT_CONFIG_MODEL_H
+
+#include "control/config.h"
+#include "control/config_shape.h"
+#include "tests/unit/harness.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#define ERROR_SIZE 512U
+
+/* A small policy, for tests that edit it. */
+static const char model_base[] =
+    "ports:\n"
+    "- {name: in0, device: net_null0}\n"
+    "- {name: out0, device: net_null1}\n"
+    "links:\n"
+    "- {name: up, inside: in0, outside: out0}\n"
+    "budgets:\n"
+    "- {name: total, caps: [{limit: 1 GB}, {limit: 1 MB, per: 1 d}]}\n"
+    "- {name: part, parent: total}\n"
+    "classes:\n"
+    "- {name: web, budget: part, rate: 10 Mbit/s, burst: 16 KB}\n"
+    "- {name: log, budget: total, rate: 1 Mbit/s, burst: 2 KB, excess: drop}\n"
+    "rules:\n"
+    "- {protocol: tcp, source_ports: 80, class: web}\n"
+    "- {protocol: udp, class: log}\n"
+    "- {ethertype: arp, class: log}\n"
+    "- {link: up, protocol: tcp, class: web}\n";
+
+static inline uint64_t
+model_log(struct weir_random *random, uint64_t least, uint64_t most)
+{
+	uint64_t high = most >> weir_random_below(random, 60);
+
+	return weir_random_between(random, least, high < least ? least : high);
+}
+
+static inline void
+model_appliance(struct weir_random *random, struct weir_config_appliance *appliance)
+{
+	*appliance = (struct weir_config_appliance){
+	    .n_workers = (uint32_t)weir_random_between(random, 1, WEIR_WORKERS_MAX),
+	    .control_lcore = (uint32_t)weir_random_below(random, 8),
+	    .memory_bytes = model_log(random, UINT64_C(64) << 20, UINT64_C(1) << 40),
+	    .huge_pages = (enum weir_huge_pages)weir_random_below(random, 3),
+	    .allow_remote_numa = weir_random_one_in(random, 2),
+	    .n_control_users = (uint32_t)weir_random_below(random, WEIR_USERS_MAX + 1),
+	    .n_read_users = (uint32_t)weir_random_below(random, WEIR_USERS_MAX + 1),
+	    .metrics_port = (uint16_t)weir_random_below(random, 65536),
+	    .heartbeat_limit_ns = model_log(random, 100 * WEIR_NS_PER_MS, 60 * WEIR_NS_PER_S),
+	    .drain_limit_ns = model_log(random, WEIR_NS_PER_MS, 60 * WEIR_NS_PER_S),
+	};
+	snprintf(appliance->name, sizeof(appliance->name), "%s",
+	         weir_random_one_in(random, 2) ? "null" : "0.weir_-X");
+	snprintf(appliance->ledger, sizeof(appliance->ledger), "/l/%" PRIu64,
+	         weir_random_below(random, 9));
+	snprintf(appliance->control_socket, sizeof(appliance->control_socket), "/c # {x}, '/s");
+	if (weir_random_one_in(random, 2))
+		snprintf(appliance->read_socket, sizeof(appliance->read_socket), "/r: &a *b");
+	for (uint32_t i = 0; i < WEIR_WORKERS_MAX; i++) {
+		if (i < appliance->n_workers)
+			appliance->workers[i] = 8 + i * 7 % WEIR_WORKERS_MAX;
+		if (i < appliance->n_control_users)
+			appliance->control_users[i] = UINT32_MAX - 1 - i;
+		if (i < appliance->n_read_users)
+			appliance->read_users[i] = i;
+	}
+}
+
+static inline void
+model_ports(struct weir_random *random, struct weir_config *config)
+{
+	config->n_links = (uint32_t)weir_random_between(random, 1, WEIR_LINKS_MAX);
+	config->n_ports = 2 * config->n_links;
+	config->ports = calloc(config->n_ports, sizeof(*config->ports));
+	config->links = calloc(config->n_links, sizeof(*config->links));
+	for (uint32_t i = 0; i < config->n_ports; i++) {
+		struct weir_port_config *port = &config->ports[i];
+
+		*port = (struct weir_port_config){
+		    .mtu_bytes = (uint32_t)weir_random_between(random, 576, 9216),
+		    .rx_queues = (uint32_t)weir_random_between(random, 1, 16),
+		    .tx_queues = config->appliance.n_workers,
+		};
+		if (weir_random_one_in(random, 2))
+			port->rx_descriptors = (uint32_t)weir_random_between(random, 64, 32768);
+		if (weir_random_one_in(random, 2))
+			port->tx_descriptors = (uint32_t)weir_random_between(random, 64, 32768);
+		snprintf(port->name, sizeof(port->name), "p%u", i);
+		snprintf(port->device, sizeof(port->device),
+		         i % 2 == 0 ? "0000:%02x:00.0" : "net_tap%u,iface=a:b,#c=[%%]", i);
+	}
+	for (uint32_t i = 0; i < config->n_links; i++) {
+		snprintf(config->links[i].name, sizeof(config->links[i].name), "l%u", i);
+		config->links[i].inside = config->n_ports - 1 - 2 * i;
+		config->links[i].outside = config->n_ports - 2 - 2 * i;
+	}
+}
+
+static inline void
+model_budgets(struct weir_random *random, struct weir_config *config)
+{
+	uint32_t depth[64], root;
+
+	config->n_budgets = (uint32_t)weir_random_between(random, 1, 40);
+	config->budgets = calloc(config->n_budgets, sizeof(*config->budgets));
+	root = (uint32_t)weir_random_below(random, config->n_budgets);
+	for (uint32_t i = 0; i < config->n_budgets; i++) {
+		/* The root first, then the others in order: each below one that is there. */
+		uint32_t at = i == 0 ? root : i <= root ? i - 1 : i;
+		struct weir_config_budget *budget = &config->budgets[at];
+
+		snprintf(budget->name, sizeof(budget->name), "b%u", at);
+		budget->parent = WEIR_ANY;
+		depth[at] = 1;
+		while (i > 0 && (depth[at] == 1 || depth[at] > WEIR_PATH_MAX)) {
+			uint32_t other = (uint32_t)weir_random_below(random, i);
+
+			budget->parent = other == 0 ? root : other <= root ? other - 1 : other;
+			depth[at] = depth[budget->parent] + 1;
+		}
+		budget->n_caps = (uint32_t)weir_random_between(random, i == 0, WEIR_CAPS_MAX);
+		for (uint32_t j = 0; j < budget->n_caps; j++) {
+			budget->caps[j].limit_bytes =
+			    model_log(random, 1, UINT64_C(1000000000000000000));
+			/* Different in their lowest digit. */
+			if (j != 3)
+				budget->caps[j].window_ns =
+				    model_log(random, 1, UINT64_C(315359999900000000)) * 10 +
+				    WEIR_NS_PER_S + j;
+		}
+	}
+}
+
+static inline void
+model_classes(struct weir_random *random, struct weir_config *config)
+{
+	config->n_classes = (uint32_t)weir_random_between(random, 1, 40);
+	config->classes = calloc(config->n_classes, sizeof(*config->classes));
+	for (uint32_t i = 0; i < config->n_classes; i++) {
+		struct weir_config_class *class = &config->classes[i];
+
+		snprintf(class->name, sizeof(class->name), "c%u", i);
+		class->budget = (uint32_t)weir_random_below(random, config->n_budgets);
+		class->rate_bit_s = model_log(random, 1, UINT64_C(1000000000000));
+		class->burst_bytes = (uint32_t)model_log(random, 9262, 1000000000);
+		if (weir_random_one_in(random, 2))
+			class->backlog_bytes = (uint32_t)model_log(random, 9262, 1000000000);
+	}
+}
+
+static inline void
+model_prefix(struct weir_random *random, uint8_t family, struct weir_prefix *prefix)
+{
+	uint32_t bits = family == WEIR_FAMILY_IP4 ? 32 : 128;
+
+	*prefix = (struct weir_prefix){.family = family};
+	prefix->length = (uint8_t)weir_random_between(random, 0, bits);
+	for (uint32_t i = 0; i < prefix->length; i++)
+		if (weir_random_one_in(random, 2))
+			prefix->address[i / 8] |= (uint8_t)(0x80U >> i % 8);
+}
+
+static inline void
+model_range(struct weir_random *random, uint16_t *low, uint16_t *high)
+{
+	*low = (uint16_t)weir_random_below(random, 65536);
+	*high = (uint16_t)weir_random_between(random, *low, 65535);
+	if (weir_random_one_in(random, 3))
+		*high = *low;
+}
+
+static inline void
+model_rule(struct weir_random *random, const struct weir_config *config, struct weir_rule *rule)
+{
+	static const uint32_t ethertypes[] = {0x0806, 0x88cc, 0, 0x0600, 0xffff, 0x1234};
+	static const uint32_t with_ports[] = {6, 17, 132, WEIR_ANY};
+	uint64_t kind = weir_random_below(random, 4);
+	uint8_t family = weir_random_one_in(random, 2) ? WEIR_FAMILY_IP4 : WEIR_FAMILY_IP6;
+
+	*rule = (struct weir_rule){
+	    .link = WEIR_ANY,
+	    .ethertype = WEIR_ANY,
+	    .vlan = WEIR_ANY,
+	    .protocol = WEIR_ANY,
+	    .source_port_high = 65535,
+	    .destination_port_high = 65535,
+	    .class_slot = (uint32_t)weir_random_below(random, config->n_classes),
+	};
+	if (weir_random_one_in(random, 2))
+		rule->link = (uint32_t)weir_random_below(random, config->n_links);
+	if (weir_random_one_in(random, 2))
+		rule->vlan = (uint32_t)weir_random_below(random, 4097);
+	if (kind == 0) {
+		rule->ethertype = ethertypes[weir_random_below(random, 6)];
+		return;
+	}
+	if (weir_random_one_in(random, 2))
+		rule->ethertype = family == WEIR_FAMILY_IP4 ? 0x0800 : 0x86dd;
+	if (weir_random_one_in(random, 2))
+		model_prefix(random, family, &rule->source);
+	if (weir_random_one_in(random, 2))
+		model_prefix(random, family, &rule->destination);
+	if (kind == 1) {
+		rule->protocol = (uint32_t)weir_random_between(random, 1, 255);
+		if (rule->protocol == 1 || rule->protocol == 58)
+			rule->protocol = 47;
+	} else if (kind == 2) {
+		rule->protocol = with_ports[weir_random_below(random, 4)];
+		model_range(random, &rule->source_port_low, &rule->source_port_high);
+		if (weir_random_one_in(random, 2))
+			model_range(random, &rule->destination_port_low,
+			            &rule->destination_port_high);
+	}
+}
+
+static inline void
+model_rules(struct weir_random *random, struct weir_config *config)
+{
+	struct weir_shape shapes[60];
+	struct weir_rule rule;
+
+	config->rules = calloc(WEIR_TEST_COUNT(shapes), sizeof(*config->rules));
+	for (uint32_t i = (uint32_t)weir_random_below(random, 61); i > 0; i--) {
+		bool idle = false;
+
+		model_rule(random, config, &rule);
+		weir_shape_make(&rule, &shapes[config->n_rules]);
+		for (uint32_t j = 0; j < config->n_rules; j++)
+			idle = idle || weir_shape_contains(&shapes[j], &shapes[config->n_rules]);
+		if (!idle)
+			config->rules[config->n_rules++] = rule;
+	}
+}
+
+/* A valid policy. Free with weir_config_free. */
+static inline struct weir_config *
+model_make(struct weir_random *random)
+{
+	struct weir_config *config = calloc(1, sizeof(*config));
+
+	model_appliance(random, &config->appliance);
+	config->has_asset = weir_random_one_in(random, 2);
+	if (config->has_asset)
+		config->asset = (struct weir_config_asset){
+		    .name = "asset",
+		    .weights_bytes = model_log(random, 1, UINT64_C(1000000000000000000)),
+		    .compression = (double)weir_random_between(random, 10000, 10000000) / 10000.0,
+		    .survive_ns = model_log(random, WEIR_NS_PER_S, UINT64_C(3153600000000000000)),
+		};
+	model_ports(random, config);
+	model_budgets(random, config);
+	model_classes(random, config);
+	model_rules(random, config);
+	return config;
+}
+
+static inline void
+model_write_list(FILE *out, const char *key, const uint32_t *numbers, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		fprintf(out, "%s%u%s", i == 0 ? key : ", ", numbers[i], i + 1 == n ? "]\n" : "");
+}
+
+static inline void
+model_write_prefix(FILE *out, const char *key, const struct weir_prefix *prefix)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (prefix->family == WEIR_FAMILY_L2)
+		return;
+	inet_ntop(prefix->family == WEIR_FAMILY_IP4 ? AF_INET : AF_INET6, prefix->address, text,
+	          sizeof(text));
+	fprintf(out, "  %s: '%s/%u'\n", key, text, prefix->length);
+}
+
+static inline void
+model_write_rule(FILE *out, const struct weir_config *config, const struct weir_rule *rule)
+{
+	fprintf(out, "- class: '%s'\n", config->classes[rule->class_slot].name);
+	if (rule->link != WEIR_ANY)
+		fprintf(out, "  link: %s\n", config->links[rule->link].name);
+	if (rule->ethertype == 0)
+		fprintf(out, "  ethertype: llc\n");
+	else if (rule->ethertype != WEIR_ANY)
+		fprintf(out, "  ethertype: 0x%X\n", rule->ethertype);
+	if (rule->vlan == WEIR_VLAN_NONE)
+		fprintf(out, "  vlan: none\n");
+	else if (rule->vlan != WEIR_ANY)
+		fprintf(out, "  vlan: %u\n", rule->vlan);
+	if (rule->protocol != WEIR_ANY)
+		fprintf(out, "  protocol: %u\n", rule->protocol);
+	model_write_prefix(out, "source", &rule->source);
+	model_write_prefix(out, "destination", &rule->destination);
+	if (rule->source_port_low != 0 || rule->source_port_high != 65535)
+		fprintf(out, "  source_ports: %u-%u\n", rule->source_port_low,
+		        rule->source_port_high);
+	if (rule->destination_port_low != 0 || rule->destination_port_high != 65535)
+		fprintf(out, "  destination_ports: %u-%u\n", rule->destination_port_low,
+		        rule->destination_port_high);
+}
+
+static inline void
+model_write_head(FILE *out, const struct weir_config *config)
+{
+	const struct weir_config_appliance *a = &config->appliance;
+	static const char *const huge[] = {"auto", "required", "off"};
+
+	fprintf(out, "appliance:\n  name: %s\n", a->name);
+	model_write_list(out, "  workers: [", a->workers, a->n_workers);
+	model_write_list(out, "  control_users: [", a->control_users, a->n_control_users);
+	model_write_list(out, "  read_users: [", a->read_users, a->n_read_users);
+	fprintf(out, "  control_lcore: %u\n  memory: %" PRIu64 " B\n  huge_pages: %s\n",
+	        a->control_lcore, a->memory_bytes, huge[a->huge_pages]);
+	fprintf(out, "  allow_remote_numa: %s\n", a->allow_remote_numa ? "true" : "false");
+	fprintf(out, "  ledger: \"%s\"\n  control_socket: \"%s\"\n", a->ledger, a->control_socket);
+	if (a->read_socket[0] != '\0')
+		fprintf(out, "  read_socket: \"%s\"\n", a->read_socket);
+	if (a->metrics_port != 0)
+		fprintf(out, "  metrics_port: %u\n", a->metrics_port);
+	fprintf(out, "  heartbeat_limit: %" PRIu64 " ns\n  drain_limit: %" PRIu64 "ns\n",
+	        a->heartbeat_limit_ns, a->drain_limit_ns);
+	if (config->has_asset)
+		fprintf(out,
+		        "asset: {name: %s, weights: %" PRIu64 " B, compression: %.4f, "
+		        "survive: %" PRIu64 " ns}\n",
+		        config->asset.name, config->asset.weights_bytes, config->asset.compression,
+		        config->asset.survive_ns);
+	fprintf(out, "ports:\n");
+	for (uint32_t i = 0; i < config->n_ports; i++) {
+		const struct weir_port_config *port = &config->ports[i];
+
+		fprintf(out, "- {name: %s, device: \"%s\", mtu: %u, rx_queues: %u", port->name,
+		        port->device, port->mtu_bytes, port->rx_queues);
+		if (port->rx_descriptors != 0)
+			fprintf(out, ", rx_descriptors: %u", port->rx_descriptors);
+		if (port->tx_descriptors != 0)
+			fprintf(out, ", tx_descriptors: %u", port->tx_descriptors);
+		fprintf(out, "}\n");
+	}
+	fprintf(out, "links:\n");
+	for (uint32_t i = 0; i < config->n_links; i++)
+		fprintf(out, "- {name: %s, inside: p%u, outside: p%u}\n", config->links[i].name,
+		        config->links[i].inside, config->links[i].outside);
+}
+
+/* The policy as YAML in the smallest units. Free with free(). */
+static inline char *
+model_write(const struct weir_config *config)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+
+	model_write_head(out, config);
+	fprintf(out, "budgets:\n");
+	for (uint32_t i = 0; i < config->n_budgets; i++) {
+		const struct weir_config_budget *budget = &config->budgets[i];
+
+		fprintf(out, "- name: %s\n", budget->name);
+		for (uint32_t j = 0; j < budget->n_caps; j++) {
+			fprintf(out, "%s{limit: %" PRIu64 " B", j == 0 ? "  caps: [" : ", ",
+			        budget->caps[j].limit_bytes);
+			if (budget->caps[j].window_ns != 0)
+				fprintf(out, ", per: %" PRIu64 " ns", budget->caps[j].window_ns);
+			fprintf(out, "}%s", j + 1 == budget->n_caps ? "]\n" : "");
+		}
+		if (budget->parent != WEIR_ANY)
+			fprintf(out, "  parent: %s\n", config->budgets[budget->parent].name);
+	}
+	fprintf(out, "classes:\n");
+	for (uint32_t i = 0; i < config->n_classes; i++) {
+		const struct weir_config_class *class = &config->classes[i];
+
+		fprintf(out,
+		        "- {name: %s, budget: b%u, rate: %" PRIu64 " bit/s, burst: %u B, excess: ",
+		        class->name, class->budget, class->rate_bit_s, class->burst_bytes);
+		if (class->backlog_bytes == 0)
+			fprintf(out, "drop}\n");
+		else
+			fprintf(out, "shape, backlog: %u B}\n", class->backlog_bytes);
+	}
+	fprintf(out, config->n_rules == 0 ? "rules: []\n" : "rules:\n");
+	for (uint32_t i = 0; i < config->n_rules; i++)
+		model_write_rule(out, config, &config->rules[i]);
+	fclose(out);
+	return text;
+}
+
+static inline bool
+model_same_numbers(const uint32_t *a, const uint32_t *b, uint32_t n)
+{
+	return memcmp(a, b, n * sizeof(*a)) == 0;
+}
+
+static inline bool
+model_same_appliance(const struct weir_config_appliance *a, const struct weir_config_appliance *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->n_workers == b->n_workers &&
+	       model_same_numbers(a->workers, b->workers, a->n_workers) &&
+	       a->control_lcore == b->control_lcore && a->memory_bytes == b->memory_bytes &&
+	       a->huge_pages == b->huge_pages && a->allow_remote_numa == b->allow_remote_numa &&
+	       strcmp(a->ledger, b->ledger) == 0 &&
+	       strcmp(a->control_socket, b->control_socket) == 0 &&
+	       strcmp(a->read_socket, b->read_socket) == 0 &&
+	       a->n_control_users == b->n_control_users &&
+	       model_same_numbers(a->control_users, b->control_users, a->n_control_users) &&
+	       a->n_read_users == b->n_read_users &&
+	       model_same_numbers(a->read_users, b->read_users, a->n_read_users) &&
+	       a->metrics_port == b->metrics_port &&
+	       a->heartbeat_limit_ns == b->heartbeat_limit_ns &&
+	       a->drain_limit_ns == b->drain_limit_ns;
+}
+
+static inline bool
+model_same_asset(const struct weir_config *a, const struct weir_config *b)
+{
+	if (a->has_asset != b->has_asset)
+		return false;
+	return !a->has_asset ||
+	       (strcmp(a->asset.name, b->asset.name) == 0 &&
+	        a->asset.weights_bytes == b->asset.weights_bytes &&
+	        memcmp(&a->asset.compression, &b->asset.compression, sizeof(double)) == 0 &&
+	        a->asset.survive_ns == b->asset.survive_ns);
+}
+
+static inline bool
+model_same_port(const struct weir_port_config *a, const struct weir_port_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
+	       a->mtu_bytes == b->mtu_bytes && a->rx_queues == b->rx_queues &&
+	       a->tx_queues == b->tx_queues && a->rx_descriptors == b->rx_descriptors &&
+	       a->tx_descriptors == b->tx_descriptors;
+}
+
+static inline bool
+model_same_budget(const struct weir_config_budget *a, const struct weir_config_budget *b)
+{
+	bool same =
+	    strcmp(a->name, b->name) == 0 && a->parent == b->parent && a->n_caps == b->n_caps;
+
+	for (uint32_t i = 0; same && i < a->n_caps; i++)
+		same = a->caps[i].limit_bytes == b->caps[i].limit_bytes &&
+		       a->caps[i].window_ns == b->caps[i].window_ns;
+	return same;
+}
+
+static inline bool
+model_same_class(const struct weir_config_class *a, const struct weir_config_class *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->budget == b->budget &&
+	       a->rate_bit_s == b->rate_bit_s && a->burst_bytes == b->burst_bytes &&
+	       a->backlog_bytes == b->backlog_bytes;
+}
+
+static inline bool
+model_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b)
+{
+	return a->family == b->family && a->length == b->length &&
+	       memcmp(a->address, b->address, sizeof(a->address)) == 0;
+}
+
+static inline bool
+model_same_rule(const struct weir_rule *a, const struct weir_rule *b)
+{
+	return a->link == b->link && a->ethertype == b->ethertype && a->vlan == b->vlan &&
+	       a->protocol == b->protocol && model_same_prefix(&a->source, &b->source) &&
+	       model_same_prefix(&a->destination, &b->destination) &&
+	       a->source_port_low == b->source_port_low &&
+	       a->source_port_high == b->source_port_high &&
+	       a->destination_port_low == b->destination_port_low &&
+	       a->destination_port_high == b->destination_port_high &&
+	       a->class_slot == b->class_slot;
+}
+
+/* Field by field, every field. */
+static inline bool
+model_same(const struct weir_config *a, const struct weir_config *b)
+{
+	bool same = model_same_appliance(&a->appliance, &b->appliance) && model_same_asset(a, b) &&
+	            a->n_ports == b->n_ports && a->n_links == b->n_links &&
+	            a->n_budgets == b->n_budgets && a->n_classes == b->n_classes &&
+	            a->n_rules == b->n_rules;
+
+	for (uint32_t i = 0; same && i < a->n_ports; i++)
+		same = model_same_port(&a->ports[i], &b->ports[i]);
+	for (uint32_t i = 0; same && i < a->n_links; i++)
+		same = strcmp(a->links[i].name, b->links[i].name) == 0 &&
+		       a->links[i].inside == b->links[i].inside &&
+		       a->links[i].outside == b->links[i].outside;
+	for (uint32_t i = 0; same && i < a->n_budgets; i++)
+		same = model_same_budget(&a->budgets[i], &b->budgets[i]);
+	for (uint32_t i = 0; same && i < a->n_classes; i++)
+		same = model_same_class(&a->classes[i], &b->classes[i]);
+	for (uint32_t i = 0; same && i < a->n_rules; i++)
+		same = model_same_rule(&a->rules[i], &b->rules[i]);
+	return same;
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What changes of a policy are called: a table of edits, and random pairs. */
+#include "control/config.h"
+#include "tests/unit/config_model.h"
+
+#include <string.h>
+
+#define LINES_SIZE 4096U
+
+/* The small policy with one piece of text replaced. */
+static struct weir_config *
+edited(const char *from, const char *to)
+{
+	struct weir_config *config = NULL;
+	char text[sizeof(model_base) + 512], error[ERROR_SIZE];
+	const char *at = strstr(model_base, from);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - model_base), model_base, to,
+	         at + strlen(from));
+	if (weir_config_parse("edited", text, strlen(text), &config, error, sizeof(error)) != 0)
+		printf("    %s\n", error);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+	return config;
+}
+
+static void
+collect(void *arg, enum weir_change change, const char *what)
+{
+	static const char letters[] = "=-+R";
+	char *lines = arg;
+	size_t used = strlen(lines);
+
+	CU_ASSERT_PTR_NULL(strchr(what, '\n'));
+	snprintf(lines + used, LINES_SIZE - used, "%c %s\n", letters[change], what);
+}
+
+/* '-' tightens, '+' loosens, '=' neutral, 'R' needs a restart. */
+static const struct {
+	const char *from, *to, *lines;
+} edits[] = {
+    {"ports", "ports", ""},
+    {"rate: 10 Mbit/s", "rate: 5 Mbit/s",
+     "- class web: rate 10 Mbit/s -> 5 Mbit/s\n"
+     "- class web: backlog 125 kB -> 62.5 kB\n"},
+    {"10 Mbit/s, burst: 16 KB", "10 Mbit/s, burst: 17 KB", "+ class web: burst 16 kB -> 17 kB\n"},
+    {"1 Mbit/s, burst: 2 KB", "2 Mbit/s, burst: 2 KB", "+ class log: rate 1 Mbit/s -> 2 Mbit/s\n"},
+    {", excess: drop", "", "+ class log: excess drop -> shape\n"},
+    {"burst: 16 KB", "burst: 16 KB, excess: drop", "- class web: excess shape -> drop\n"},
+    {"budget: part", "budget: total", "+ class web: budget part -> total\n"},
+    {"log, budget: total", "log, budget: part", "- class log: budget total -> part\n"},
+    {"limit: 1 GB", "limit: 2 GB", "+ budget total: lifetime cap 1 GB -> 2 GB\n"},
+    {"limit: 1 GB", "limit: 1 MB", "- budget total: lifetime cap 1 GB -> 1 MB\n"},
+    {"per: 1 d", "per: 2 d",
+     "+ budget total: cap per 1 d of 1 MB removed\n"
+     "- budget total: cap per 2 d of 1 MB added\n"},
+    {"{limit: 1 GB}, ", "", "+ budget total: lifetime cap of 1 GB removed\n"},
+    {"part, parent: total", "part, parent: total, caps: [{limit: 5 B}]",
+     "- budget part: lifetime cap of 5 B added\n"},
+    {"- {name: part, parent: total}\n",
+     "- {name: part, parent: new}\n- {name: new, parent: total}\n",
+     "- budget part: parent total -> new\n= budget new: added\n"},
+    {"- {name: part, parent: total}\n",
+     "- {name: old, parent: total}\n- {name: part, parent: total}\n", "= budget old: added\n"},
+    {"- {protocol: udp, class: log}\n", "", "- rules[1] removed: {protocol: udp, class: log}\n"},
+    {"- {protocol: tcp, source_ports: 80, class: web}\n", "",
+     "+ rules[0] removed: {protocol: tcp, source_ports: 80, class: web}\n"},
+    {"- {protocol: udp, class: log}\n", "- {protocol: udp, class: web}\n",
+     "+ rules[1] removed: {protocol: udp, class: log}\n"
+     "+ rules[1] added: {protocol: udp, class: web}\n"},
+    {"- {protocol: udp, class: log}\n- {ethertype: arp, class: log}\n",
+     "- {ethertype: arp, class: log}\n- {protocol: udp, class: log}\n",
+     "+ rules[1] removed: {protocol: udp, class: log}\n"
+     "+ rules[2] added: {protocol: udp, class: log}\n"},
+    {"- {link: up,", "- {vlan: none, class: log}\n- {link: up,",
+     "+ rules[3] added: {vlan: none, class: log}\n"},
+    {"- {name: log, ", "- {name: new, budget: total, rate: 1 bit/s, burst: 2 kB}\n- {name: log, ",
+     "+ class new: added with 1 bit/s\n"},
+    {"net_null0", "net_null7", "R port in0: changed\n"},
+    {"name: up, inside: in0, outside: out0", "name: up, inside: out0, outside: in0",
+     "R link up: ports changed\n"},
+    {"ports:\n", "appliance: {workers: [1, 2], memory: 1 GiB, read_socket: /r}\nports:\n",
+     "R appliance: workers [1] -> [1, 2]\nR appliance: memory 512 MiB -> 1 GiB\n"
+     "R appliance: read_socket none -> /r\n"},
+    {"ports:\n", "asset: {name: a, weights: 1 TB, compression: 2, survive: 1 d}\nports:\n",
+     "= asset: added\n"},
+};
+
+static void
+test_diff(void)
+{
+	struct weir_config *from = edited("ports", "ports");
+
+	for (size_t i = 0; i < WEIR_TEST_COUNT(edits); i++) {
+		struct weir_config *to = edited(edits[i].from, edits[i].to);
+		char lines[LINES_SIZE] = "";
+
+		weir_config_diff(from, to, collect, lines);
+		CU_ASSERT_STRING_EQUAL(lines, edits[i].lines);
+		if (strcmp(lines, edits[i].lines) != 0)
+			printf("    got:\n%s    expected:\n%s", lines, edits[i].lines);
+		weir_config_free(to);
+	}
+	weir_config_free(from);
+}
+
+static const char everything_else[] = "links: [{name: down, inside: in0, outside: out0}]\n"
+                                      "budgets:\n"
+                                      "- {name: total, caps: [{limit: 1 GB}]}\n"
+                                      "- {name: mid, parent: total}\n"
+                                      "classes:\n"
+                                      "- {name: web, budget: mid, rate: 10 Mbit/s, burst: 16 KB}\n"
+                                      "rules:\n"
+                                      "- {protocol: tcp, source_ports: 80, class: web}\n"
+                                      "- {protocol: udp, class: web}\n"
+                                      "- {link: down, protocol: tcp, class: web}\n";
+
+/* Names that go: budgets give nothing back, rules are of a class or link that is no longer there.
+ */
+static void
+test_diff_removed(void)
+{
+	struct weir_config *from = edited("ports", "ports"), *to = NULL;
+	char text[2048], error[ERROR_SIZE], lines[LINES_SIZE] = "";
+	const char *links = strstr(model_base, "links:");
+
+	snprintf(text, sizeof(text), "%.*s%s", (int)(links - model_base), model_base,
+	         everything_else);
+	CU_ASSERT_EQUAL_FATAL(
+	    weir_config_parse("to", text, strlen(text), &to, error, sizeof(error)), 0);
+	weir_config_diff(from, to, collect, lines);
+	CU_ASSERT_STRING_EQUAL(lines,
+	                       "R link up: changed to down\n"
+	                       "+ budget total: cap per 1 d of 1 MB removed\n"
+	                       "= budget part: removed (what it was charged stays charged)\n"
+	                       "= budget mid: added\n"
+	                       "+ class web: budget part -> mid\n"
+	                       "- class log: removed\n"
+	                       "+ rules[1] removed: {protocol: udp, class: log}\n"
+	                       "- rules[2] removed: {ethertype: arp, class: log}\n"
+	                       "- rules[3] removed: {link: up, protocol: tcp, class: web}\n"
+	                       "+ rules[1] added: {protocol: udp, class: web}\n"
+	                       "+ rules[2] added: {link: down, protocol: tcp, class: web}\n");
+	weir_config_free(from);
+	weir_config_free(to);
+}
+
+static void
+note_change(void *arg, enum weir_change change, const char *what)
+{
+	(void)what;
+	*(uint32_t *)arg |= 1U << change;
+}
+
+/* No two random policies are called equal, and no policy differs from itself. */
+static void
+test_diff_random(void)
+{
+	struct weir_random random = weir_random_make(weir_test_seed() + 3);
+	uint32_t changes;
+
+	for (int i = 0; i < 100; i++) {
+		struct weir_config *a = model_make(&random), *b = model_make(&random);
+
+		changes = 0;
+		weir_config_diff(a, a, note_change, &changes);
+		CU_ASSERT_EQUAL(changes, 0);
+		weir_config_diff(a, b, note_change, &changes);
+		CU_ASSERT_NOT_EQUAL(changes, 0);
+		weir_config_free(a);
+		weir_config_free(b);
+	}
+}
+
+static const struct weir_test tests[] = {
+    {"differences", test_diff},
+    {"names removed", test_diff_removed},
+    {"random policies", test_diff_random},
+};
+
+int
+main(void)
+{
+	return weir_test_run("config_diff", tests, WEIR_TEST_COUNT(tests));
+}

@@ -163,23 +163,31 @@ open_port(struct weir_appliance *appliance, uint32_t index, uint32_t pool_frames
 	return 0;
 }
 
+void
+weir_appliance_warn_memory(struct weir_appliance *appliance)
+{
+	uint64_t waiting = weir_placement_waiting(appliance->config);
+
+	if (waiting > appliance->room_frames)
+		weir_events_post(appliance->events, WEIR_WARNING, "memory_short",
+		                 "by the backlogs %" PRIu64 " of the shortest frames may wait, and "
+		                 "there are buffers for %" PRIu64
+		                 ": full queues can cost frames on "
+		                 "receipt (more appliance.memory, or shorter backlogs)",
+		                 waiting, appliance->room_frames);
+}
+
 int
 weir_appliance_open_ports(struct weir_appliance *appliance, char *error)
 {
 	const struct weir_config *config = appliance->config;
 	uint32_t pool_frames[WEIR_PORTS_MAX];
-	uint64_t short_frames;
-	int code = weir_placement_pools(config, pool_frames, &short_frames, error, WEIR_ERROR_SIZE);
+	int code = weir_placement_pools(config, pool_frames, &appliance->room_frames, error,
+	                                WEIR_ERROR_SIZE);
 
 	if (code < 0)
 		return code;
-	if (short_frames > 0)
-		weir_events_post(
-		    appliance->events, WEIR_WARNING, "memory_short",
-		    "appliance.memory has no buffers for %" PRIu64
-		    " of the shortest frames that may wait by the backlogs: full queues "
-		    "can lose frames on receipt",
-		    short_frames);
+	weir_appliance_warn_memory(appliance);
 	for (uint32_t i = 0; i < config->n_ports; i++) {
 		code = open_port(appliance, i, pool_frames[i], error);
 		if (code < 0) {

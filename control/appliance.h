@@ -2,9 +2,9 @@
 /*
  * The running box: everything that main() puts together stage by stage, and takes apart in reverse.
  *
- *   open_ledger -> start_eal -> open_ports -> start_dataplane -> start_ledger_thread -> (run)
+ *   open_ledger -> start_eal -> open_ports -> make_dataplane -> run ... halt
  *
- * Each stage but the last has its own undoing below. All functions: control thread only.
+ * Each stage has its own undoing. All functions: control thread only.
  */
 #ifndef WEIR_CONTROL_APPLIANCE_H
 #define WEIR_CONTROL_APPLIANCE_H
@@ -59,7 +59,8 @@ struct weir_appliance {
 
 	bool huge_pages;
 	struct weir_clock clock;
-	uint32_t n_ports; /* open ones */
+	uint32_t n_ports;     /* open ones */
+	uint64_t room_frames; /* see weir_placement_pools */
 	struct weir_port ports[WEIR_PORTS_MAX];
 	struct weir_port_watch port_watch[WEIR_PORTS_MAX];
 	uint32_t port_speed_mbit_s[WEIR_PORTS_MAX];
@@ -124,6 +125,9 @@ int weir_appliance_halt(struct weir_appliance *appliance, void (*meanwhile)(void
 
 /* The workers' pulse: without it they stop egress. */
 void weir_appliance_pulse(struct weir_appliance *appliance);
+
+/* Posts an event where queues may hold more frames than there are buffers. */
+void weir_appliance_warn_memory(struct weir_appliance *appliance);
 
 /* BLAKE2b-256 of text in hexadecimal. */
 void weir_appliance_digest(const char *text, char digest[WEIR_DIGEST_SIZE]);

@@ -47,8 +47,8 @@ fail(int code, char *error, const char *message)
 
 /*
  * Compiles config beside the running policy. The paths of its classes hold the config's own budget
- * indices until bind(): the ledger's are known only after it has registered the names, and that
- * comes last of all that can fail.
+ * indices until bind_change(): the ledger's are known only after it has registered the names, and
+ * that comes last of all that can fail.
  */
 static int
 prepare(const struct weir_appliance *appliance, const struct weir_config *config,
@@ -97,7 +97,7 @@ prepare(const struct weir_appliance *appliance, const struct weir_config *config
  * of now, and empty buckets for new names. Takes what change holds but the snapshot, and config.
  */
 static void
-bind(struct weir_appliance *appliance, struct weir_config *config, struct change *change)
+bind_change(struct weir_appliance *appliance, struct weir_config *config, struct change *change)
 {
 	struct weir_slots_plan *plan = change->plan;
 	uint64_t now_tsc = rte_rdtsc();
@@ -172,7 +172,7 @@ weir_apply_first(struct weir_appliance *appliance, const struct weir_dataplane_c
 	}
 	/* The first grants, so that workers find credit when they start. */
 	weir_ledger_tick(appliance->ledger, weir_clock_boot_ns());
-	bind(appliance, appliance->config, &change);
+	bind_change(appliance, appliance->config, &change);
 	return 0;
 
 dataplane:
@@ -374,11 +374,12 @@ change_policy(struct weir_appliance *appliance, struct weir_config *config, char
 		change_free(&change);
 		return ledger_error(code, error);
 	}
-	bind(appliance, config, &change);
+	bind_change(appliance, config, &change);
 	appliance->retired = weir_dataplane_publish(appliance->dataplane, change.snapshot,
 	                                            &appliance->retired_token);
 	weir_config_free(before);
 	weir_apply_retire(appliance, 0);
+	weir_appliance_warn_memory(appliance);
 	return 0;
 }
 

@@ -72,7 +72,7 @@ struct weir_config_class {
 	char name[WEIR_NAME_SIZE];
 	uint32_t budget;
 	uint64_t rate_bit_s;
-	uint32_t burst_bytes;   /* at least the largest frame of any port, charged */
+	uint32_t burst_bytes;   /* more than the largest frame of any port, charged */
 	uint32_t backlog_bytes; /* 0 where excess is drop */
 };
 

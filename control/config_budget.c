@@ -230,10 +230,11 @@ get_burst(struct weir_config_build *build, struct weir_config_at at, const char 
 	uint64_t bytes = 0;
 	int rc = weir_config_get_bytes(build->report, at, text, 1, BURST_MAX_BYTES, &bytes);
 
-	if (rc == 0 && bytes < frame_bytes)
+	/* A bucket never gives its last byte, which pays for rounding (bucket.h). */
+	if (rc == 0 && bytes <= frame_bytes)
 		rc = weir_config_refuse(build->report, &at, text,
-		                        "at least %u B, the largest frame of any port on the wire",
-		                        frame_bytes);
+		                        "at least %u B, one more than the largest frame of any port",
+		                        frame_bytes + 1);
 	class->burst_bytes = (uint32_t)bytes;
 	return rc;
 }

@@ -50,6 +50,8 @@ static const struct weir_fact ledger[] = {
            "Whether the ledger has failed: nothing more is granted until a restart"),
     METRIC(GAUGE, "sequence", NULL, NULL, U64, struct weir_ledger_status, sequence,
            "Number of the last durable record"),
+    METRIC(GAUGE, "slot_lost", NULL, NULL, BOOL, struct weir_ledger_status, slot_lost,
+           "Whether a slot of the ledger held no valid record at start"),
     METRIC(COUNTER, "syncs", NULL, NULL, U64, struct weir_ledger_status, syncs,
            "Writes made durable since Weir started"),
     METRIC(COUNTER, "written_bytes", NULL, "bytes", U64, struct weir_ledger_status, written_bytes,

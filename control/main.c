@@ -18,6 +18,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #define EXIT_BAD_INPUT 2
 #define EVENTS_KEPT    4096U
@@ -129,6 +130,8 @@ commission(const char *path)
 	if (code == 0) {
 		code = weir_ledger_commission(disk);
 		disk->ops->close(disk);
+		if (code < 0)
+			unlink(config->appliance.ledger); /* ours, and of no use */
 	}
 	if (code < 0) {
 		snprintf(error, sizeof(error), "ledger %s: %s%s", config->appliance.ledger,

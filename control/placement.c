@@ -65,24 +65,24 @@ frames_in_flight(const struct weir_config *config, uint32_t port, bool *inside)
 	       workers * (descriptors(peer->tx_descriptors) + WORKER_FRAMES);
 }
 
-/* Frames that may wait in all queues. Workers share a class's limit out among them. */
-static uint64_t
-frames_waiting(const struct weir_config *config)
+uint64_t
+weir_placement_waiting(const struct weir_config *config)
 {
 	uint64_t frames = 0;
 
+	/* Workers share a class's limit out among them. */
 	for (uint32_t i = 0; i < config->n_classes; i++)
 		frames += config->classes[i].backlog_bytes / weir_wire_bytes(0);
 	return frames;
 }
 
 int
-weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
-                     uint64_t *short_frames, char *error, size_t error_size)
+weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames, uint64_t *room_frames,
+                     char *error, size_t error_size)
 {
 	uint64_t room =
 	    config->appliance.memory_bytes / POOL_SHARE_DENOMINATOR * POOL_SHARE_NUMERATOR;
-	uint64_t waiting = frames_waiting(config);
+	uint64_t waiting = weir_placement_waiting(config);
 	uint64_t needed = 0, share, n_inside = 0;
 	bool inside;
 
@@ -100,7 +100,7 @@ weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
 		         (needed / POOL_SHARE_NUMERATOR * POOL_SHARE_DENOMINATOR >> 20) + 1);
 		return -ENOMEM;
 	}
-	*short_frames = 0;
+	*room_frames = waiting;
 	share = n_inside > 0 ? (room - needed) / n_inside : 0;
 	for (uint32_t i = 0; i < config->n_ports; i++) {
 		uint64_t more = share / buffer_bytes(&config->ports[i]);
@@ -112,8 +112,8 @@ weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
 			more = UINT32_MAX / 4;
 		if (more > waiting)
 			more = waiting;
-		if (waiting - more > *short_frames)
-			*short_frames = waiting - more;
+		if (more < *room_frames)
+			*room_frames = more;
 		pool_frames[i] += (uint32_t)more;
 	}
 	return 0;

@@ -15,17 +15,20 @@
  *
  * Always: as many as can be in descriptor rings (the port's own for receiving, its link's other
  * port's for sending) and in workers' hands and caches. Ports on the inside also get one for every
- * frame that may wait in a class's queue, counted as the shortest frames, as far as memory goes:
- * POOL_SHARE of appliance.memory is for pools. Where that is not enough, a full queue can leave the
- * port without buffers: frames are then lost on receipt and counted by the port, until the queue
- * drains at its class's rate.
+ * frame that may wait in a queue (weir_placement_waiting), as far as memory goes: three quarters of
+ * appliance.memory are for pools. Where that is not enough, full queues can leave a port without
+ * buffers: frames are then lost on receipt, and counted by the port, until the queues drain at
+ * their classes' rates.
  *
- * short_frames gets how many of the frames that may wait have no buffer, of the port that is
- * shortest. Returns 0, or -ENOMEM with one line in error when not even the rings fit.
+ * room_frames gets how many frames may wait without that, at the port that has room for fewest.
+ * Returns 0, or -ENOMEM with one line in error when not even the rings fit.
  */
 int weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
-                         uint64_t *short_frames, char *error, size_t error_size)
+                         uint64_t *room_frames, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+
+/* Frames that may wait in all queues by the classes' backlog limits, all being the shortest. */
+uint64_t weir_placement_waiting(const struct weir_config *config);
 
 /*
  * The workers' configs, n_workers of the policy: each receive queue of each link and direction to

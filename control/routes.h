@@ -13,7 +13,7 @@
  * "tightens" | "loosens" | "neutral" | "restart", "what": "..."}]} or {"ok": false, "error": "..."}
  * with 400 (bad request or policy), 403 (not on this socket), 404, 405, 409 (busy, or a change that
  * needs a restart), 413 (too large), 503 (out of memory, stopping, the ledger has failed).
- * Control thread only.
+ * What is no HTTP at all, or too large, evhttp answers by itself, in HTML. Control thread only.
  */
 #ifndef WEIR_CONTROL_ROUTES_H
 #define WEIR_CONTROL_ROUTES_H

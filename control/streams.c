@@ -16,7 +16,7 @@
 /* Bytes that wait for a reader before it gets no more for now. A line is at most LINE_SIZE. */
 #define OUTPUT_MAX_BYTES 65536U
 #define LINE_SIZE        2048U
-#define WRITE_LIMIT_S    15   /* without any progress: cut */
+#define WRITE_LIMIT_S    10   /* without any progress: cut */
 #define INPUT_MAX_BYTES  1024 /* a reader of events has nothing more to say */
 
 struct stream {

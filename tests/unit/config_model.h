@@ -150,9 +150,9 @@ model_classes(struct weir_random *random, struct weir_config *config)
 		snprintf(class->name, sizeof(class->name), "c%u", i);
 		class->budget = (uint32_t)weir_random_below(random, config->n_budgets);
 		class->rate_bit_s = model_log(random, 1, UINT64_C(1000000000000));
-		class->burst_bytes = (uint32_t)model_log(random, 9262, 1000000000);
+		class->burst_bytes = (uint32_t)model_log(random, 9263, 1000000000);
 		if (weir_random_one_in(random, 2))
-			class->backlog_bytes = (uint32_t)model_log(random, 9262, 1000000000);
+			class->backlog_bytes = (uint32_t)model_log(random, 9263, 1000000000);
 	}
 }
 

@@ -129,12 +129,12 @@ static void
 test_pools(void)
 {
 	struct fixture *f = make_fixture();
-	uint64_t missing;
+	uint64_t room;
 
 	CU_ASSERT_EQUAL_FATAL(
-	    weir_placement_pools(&f->config, f->pool_frames, &missing, f->error, sizeof(f->error)),
-	    0);
-	CU_ASSERT_EQUAL(missing, 0);
+	    weir_placement_pools(&f->config, f->pool_frames, &room, f->error, sizeof(f->error)), 0);
+	CU_ASSERT_EQUAL(room, 10000);
+	CU_ASSERT_EQUAL(weir_placement_waiting(&f->config), 10000);
 	/* Rings of 1,024 here and at the other end, for two workers, and what may wait: 10,000. */
 	CU_ASSERT(f->pool_frames[1] >= 1024 + 2 * 1024);
 	CU_ASSERT_EQUAL(f->pool_frames[1], f->pool_frames[2]);
@@ -145,8 +145,7 @@ test_pools(void)
 	f->ports[0].rx_descriptors = 2048;
 	f->ports[0].rx_queues = 3;
 	CU_ASSERT_EQUAL_FATAL(
-	    weir_placement_pools(&f->config, f->pool_frames, &missing, f->error, sizeof(f->error)),
-	    0);
+	    weir_placement_pools(&f->config, f->pool_frames, &room, f->error, sizeof(f->error)), 0);
 	CU_ASSERT(f->pool_frames[0] >= 3 * 2048 + 2 * 4096 + 10000);
 	free(f);
 }
@@ -160,7 +159,7 @@ test_pools_bounded(void)
 	unsigned int refused = 0;
 
 	for (unsigned int round = 0; round < 2000; round++) {
-		uint64_t missing, bytes = 0, waiting;
+		uint64_t room, bytes = 0, waiting;
 		int code;
 
 		f->config.appliance.memory_bytes = weir_random_between(&random, 16, 512) * MIB;
@@ -174,7 +173,7 @@ test_pools_bounded(void)
 			f->ports[i].rx_descriptors = (uint32_t)weir_random_below(&random, 4) * 1024;
 		}
 		waiting = f->classes[0].backlog_bytes / 84 + f->classes[1].backlog_bytes / 84;
-		code = weir_placement_pools(&f->config, f->pool_frames, &missing, f->error,
+		code = weir_placement_pools(&f->config, f->pool_frames, &room, f->error,
 		                            sizeof(f->error));
 		if (code != 0) {
 			CU_ASSERT_EQUAL(code, -ENOMEM);
@@ -190,9 +189,9 @@ test_pools_bounded(void)
 			CU_ASSERT(f->pool_frames[i] >= rings * f->ports[i].rx_queues);
 		}
 		CU_ASSERT(bytes <= f->config.appliance.memory_bytes / 4 * 3);
-		CU_ASSERT(missing <= waiting);
+		CU_ASSERT(room <= waiting);
 		for (uint32_t i = 0; i < 4; i += 3)
-			CU_ASSERT(f->pool_frames[i] >= waiting - missing);
+			CU_ASSERT(f->pool_frames[i] >= room);
 	}
 	CU_ASSERT(refused > 0 && refused < 2000);
 	free(f);

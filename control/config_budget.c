@@ -232,9 +232,9 @@ get_burst(struct weir_config_build *build, struct weir_config_at at, const char 
 
 	/* A bucket never gives its last byte, which pays for rounding (bucket.h). */
 	if (rc == 0 && bytes <= frame_bytes)
-		rc = weir_config_refuse(build->report, &at, text,
-		                        "at least %u B, one more than the largest frame of any port",
-		                        frame_bytes + 1);
+		rc = weir_config_refuse(
+		    build->report, &at, text,
+		    "at least %u B, one more than the largest frame of any port", frame_bytes + 1);
 	class->burst_bytes = (uint32_t)bytes;
 	return rc;
 }

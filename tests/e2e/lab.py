@@ -35,6 +35,14 @@ def wire_bytes(frame_bytes: int) -> int:
     return max(frame_bytes, 60) + OVERHEAD_BYTES
 
 
+def measured(text: str) -> None:
+    """Reports a figure: to the test's output, and to the file that tools/check prints."""
+    print(f"measured: {text}")
+    if path := os.environ.get("WEIR_MEASURED"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"  {text}\n")
+
+
 def run(*command: object, check: bool = True, timeout: float = 30, **options) -> subprocess.CompletedProcess:
     """Runs a command with a time limit; a failure shows what it said."""
     done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, text=True,

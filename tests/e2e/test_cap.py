@@ -24,7 +24,7 @@ def test_cap_under_flood(pair):
     got = received(capture.frames())
     weir.stop()
     total = laboratory.named(status["budgets"], "total")
-    print(f"measured: cap {cap}, received {got}, {cap - got} left")
+    laboratory.measured(f"cap {cap}, received {got}, {cap - got} left")
     assert cap - LARGEST <= got <= cap
     assert total["charged_wire_bytes"] == got
     assert total["caps"][0]["remaining_bytes"] == cap - got
@@ -104,7 +104,7 @@ def test_cap_through_twenty_kills(pair):
     flood.end()
     weir.stop()
     got = received(capture.frames())
-    print(f"measured: cap {cap}, received {got} over 21 runs with 20 kills, {cap - got} forfeited")
+    laboratory.measured(f"cap {cap}, received {got} over 21 runs with 20 kills, {cap - got} forfeited")
     assert 0 < got <= cap
     assert charged == sorted(charged), "a charge went backwards"
     assert laboratory.named(status["budgets"], "total")["charged_wire_bytes"] <= cap

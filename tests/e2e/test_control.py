@@ -17,7 +17,6 @@ from weirproc import (Stream, ask, class_of, command, flood_device, parse_respon
 POLICY_MAX_BYTES = 4 << 20
 
 
-
 # ---- reading ----
 
 
@@ -104,20 +103,22 @@ def test_metrics(start, folder):
 def test_events(weir):
     first = weir.events()
     assert [event["number"] for event in first] == list(range(1, len(first) + 1))
-    assert first[-1]["kind"] == "started"
+    assert "started" in [event["kind"] for event in first]
     last = first[-1]["number"]
     stream, later = Stream(weir, 0), Stream(weir, last)
-    assert stream.read(0.3) == first
-    assert later.read(0.3) == []
+    assert stream.read(0.3)[:last] == first
     assert weir.json("POST", "/v1/policy", "nonsense")[0] == 400
     text = policy_text(weir.folder, rate="40 Mbit/s")
     assert weir.json("POST", "/v1/policy", text)[0] == 200
     for reader in (stream, later):
         kinds = [event["kind"] for event in reader.read(0.5)]
+        # A busy machine may take a worker's CPU away meanwhile, which is an event as well.
+        kinds = [kind for kind in kinds if kind.startswith("policy_")]
         assert kinds == ["policy_refused", "policy_applied"]
         reader.close()
     # A reader that has gone is forgotten, and the next one is served.
-    assert [event["number"] for event in weir.events(last)] == [last + 1, last + 2]
+    numbers = [event["number"] for event in weir.events(last)]
+    assert numbers == list(range(last + 1, last + 1 + len(numbers))) and len(numbers) >= 2
     # One that asks for what has not happened yet gets what happens then, and nothing before.
     stream = Stream(weir, 10 ** 18)
     assert stream.read(0.3) == []
@@ -361,7 +362,7 @@ def test_too_many_connections(weir):
 
 def test_a_reader_that_never_reads(weir):
     """Its events wait in a bounded ring, it learns how many it missed, and nobody else notices."""
-    lazy = Stream(weir, 0)
+    lazy, stuck = Stream(weir, 0), Stream(weir, 0)
     text = "\x20" * 10
     for _ in range(5200):  # more than the ring keeps
         assert weir.request("POST", "/v1/policy", text)[0] == 400
@@ -374,7 +375,13 @@ def test_a_reader_that_never_reads(weir):
         assert event.get("missed", 0) == gap
         skipped += gap
     assert skipped > 0 and numbers[-1] >= 5200
+    # One that still takes nothing is cut; the other one stays.
+    time.sleep(11)
+    assert stuck.fill(5) is False
+    assert weir.request("POST", "/v1/policy", text)[0] == 400
+    assert lazy.read(0.5)[0]["number"] == numbers[-1] + 1
     lazy.close()
+    stuck.close()
 
 
 CLIENT = """

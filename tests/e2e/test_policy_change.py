@@ -7,10 +7,12 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
-from weirproc import Weir, class_of, flood_device, policy_text
+import lab as laboratory
+from weirproc import Weir, class_of, flood_device, policy_text, udp_frame
 
 
 
@@ -154,6 +156,17 @@ def test_many_changes(start, folder):
     weir.stop()
 
 
+def test_backlogs_beyond_memory_are_told(weir):
+    """The pools are made at start; a later policy may let more frames wait than they have."""
+    assert not [event for event in weir.events() if event["kind"] == "memory_short"]
+    text = weir.policy.read_text()
+    code, _ = weir.json("POST", "/v1/policy", text.replace("excess: drop", "backlog: 8400 B"))
+    assert code == 200
+    event = weir.wait_event("memory_short")
+    assert event["severity"] == "warning"
+    assert "100 of the shortest frames" in event["message"] and "for 0" in event["message"]
+
+
 def test_sighup(weir):
     weir.policy.write_text(policy_text(weir.folder, rate="20 Mbit/s"))
     weir.process.send_signal(signal.SIGHUP)
@@ -212,9 +225,10 @@ def test_stalled_worker(start, folder):
     device = flood_device(folder)
     weir = start(policy_text(folder, inside=device))
     weir.wait_status(lambda now: now["uptime_s"] > 1.5 and class_of(now)["tx_frames"] > 100)
-    assert not [event for event in weir.events() if event["kind"].startswith("worker_")]
+    last = max(event["number"] for event in weir.events())
     with Held(worker_thread(weir)):
-        assert weir.wait_event("worker_stalled")["severity"] == "alarm"
+        stalled = weir.wait_event("worker_stalled", last)
+        assert stalled["severity"] == "alarm"
         status = weir.status()
         assert status["workers"][0]["stalled"] is True
         # A policy is published, and held back until the worker lets go of the one before.
@@ -226,7 +240,7 @@ def test_stalled_worker(start, folder):
         assert code == 409 and "again" in answer["error"]
         assert weir.json("POST", "/v1/policy?check=1", another)[0] == 200
         assert weir.status()["policy"]["generation"] == 2
-    weir.wait_event("worker_resumed")
+    weir.wait_event("worker_resumed", stalled["number"])
     weir.wait_status(lambda now: not now["workers"][0]["stalled"])
     code, answer = weir.json("POST", "/v1/policy", another)
     assert code == 200 and answer["generation"] == 3
@@ -273,4 +287,42 @@ def test_failed_ledger(start, folder):
     assert b"ledger" in weir.process.stderr.read()
     weir = start(name="again.yaml")
     assert weir.status()["budgets"][0]["charged_wire_bytes"] >= class_of(last)["tx_wire_bytes"]
+    weir.stop()
+
+
+def test_link_down(lab, start, folder):
+    """The outside's link goes: told, nothing is sent there, nothing happens to the inside's link."""
+    send = """
+import socket, sys
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+link.bind(("inside", 0))
+for _ in range(5):
+    link.send(bytes.fromhex(sys.argv[1]))
+"""
+    weir = start(policy_text(folder, inside="net_tap0,iface=inside", outside="net_tap1,iface=outside",
+                             appliance="  allow_remote_numa: true\n"), within=tuple(lab.exec("box")))
+
+    def link(name: str, state: str) -> None:
+        laboratory.run(*lab.exec("box"), "ip", "link", "set", name, state)
+
+    def ports(status: dict) -> dict[str, bool]:
+        return {port["name"]: port["up"] for port in status["ports"]}
+
+    weir.wait_status(lambda now: ports(now) == {"in0": True, "out0": True})
+    link("outside", "down")
+    event = weir.wait_event("link_down")
+    assert event["severity"] == "warning" and "out0" in event["message"]
+    before = weir.wait_status(lambda now: ports(now) == {"in0": True, "out0": False})
+    laboratory.run(*lab.exec("box"), sys.executable, "-c", send, udp_frame(100).hex())
+    after = weir.wait_status(lambda now: now["links"][0]["egress"]["dropped"]
+                             .get("link_down", 0) >= 5)
+    assert class_of(after)["tx_frames"] == class_of(before)["tx_frames"]
+    link("outside", "up")
+    event = weir.wait_event("link_up", event["number"])
+    assert "out0" in event["message"]
+    weir.wait_status(lambda now: ports(now) == {"in0": True, "out0": True})
+    laboratory.run(*lab.exec("box"), sys.executable, "-c", send, udp_frame(100).hex())
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] == class_of(before)["tx_frames"] + 5)
+    assert [event["kind"] for event in weir.events() if event["kind"].startswith("link_")] == [
+        "link_down", "link_up"]
     weir.stop()

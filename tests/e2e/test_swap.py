@@ -46,7 +46,7 @@ def test_no_frame_lost_by_a_hundred_swaps(pair):
     time.sleep(0.2)
     got = [numbers(capture.frames()) for capture in captures]
     weir.stop()
-    print(f"measured: {swaps} policies applied, {sent[0]} and {sent[1]} frames sent, {len(got[0])} and {len(got[1])} arrived")
+    laboratory.measured(f"{swaps} policies applied, {sent[0]} and {sent[1]} frames sent, {len(got[0])} and {len(got[1])} arrived")
     assert swaps >= 50
     assert got[0] == list(range(sent[0]))
     assert got[1] == list(range(sent[1]))

@@ -28,7 +28,7 @@ appliance:
   - name: in0
     device: {inside}
   - name: out0
-    device: net_null1,no-rx=1
+    device: {outside}
 links:
   - name: internet
     inside: in0
@@ -54,7 +54,7 @@ rules:
 
 def policy_text(folder: Path, **changes: str) -> str:
     values = {"folder": str(folder), "appliance": "", "inside": "net_null0,no-rx=1",
-              "lifetime": "100 GB", "window": "50 GB", "rate": "50 Mbit/s", "burst": "64 KB"}
+              "outside": "net_null1,no-rx=1", "lifetime": "100 GB", "window": "50 GB", "rate": "50 Mbit/s", "burst": "64 KB"}
     unknown = set(changes) - set(values)
     assert not unknown, unknown
     return POLICY.format(**{**values, **changes})
@@ -101,7 +101,9 @@ class Weir:
     """One process. The log is what it wrote on standard error."""
 
     def __init__(self, folder: Path, text: str | None = None, commission: bool = True,
-                 ready: bool = True, name: str = "policy.yaml", **options) -> None:
+                 ready: bool = True, name: str = "policy.yaml", within: tuple = (),
+                 **options) -> None:
+        """within: a command that runs another one, in a network namespace for example."""
         self.folder = folder
         self.policy = folder / name
         self.policy.write_text(policy_text(folder) if text is None else text)
@@ -110,7 +112,7 @@ class Weir:
             assert done.returncode == 0, done.stderr
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([WEIR, self.policy], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*within, WEIR, self.policy], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL,
                                             **{"stderr": log, **options})
         if ready:

@@ -1,38 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A frame's way out: parse, classify, then per class of the burst: bucket and budgets say how many
- * may leave; those are charged and gathered for their port, the others wait in the class's queue
- * or are dropped under a reason. Nothing reaches rte_eth_tx_burst that was not charged whole.
+ * From a class to the port: bucket and budgets say how many of a class's frames may leave; those
+ * are charged and gathered for their port, the others wait in the class's queue or are dropped
+ * under a reason. Nothing reaches an outside port's rte_eth_tx_burst that was not charged whole.
  */
 #include "dataplane/worker_state.h"
 
-#include <string.h>
-
 #include <rte_ethdev.h>
-#include <rte_prefetch.h>
 
 #define PERMIT_TRIES 4U /* lost races for a shared bucket before a class waits */
 
-/* Frames of one class within a burst. */
-struct group {
-	uint32_t slot;
-	uint32_t n;
-	struct rte_mbuf *frames[WEIR_BURST];
+/* What keeps the next frame of a class from leaving. */
+enum hold {
+	HOLD_NONE,
+	HOLD_RATE,   /* the bucket: until it has filled up */
+	HOLD_GRANT,  /* a budget, of which more is to come */
+	HOLD_PORT,   /* frames before it that the port did not take */
+	HOLD_CAP,    /* a budget at its cap */
+	HOLD_CLOSED, /* a budget of which nothing more is to come: the ledger has failed */
 };
 
-static struct weir_flow_counters *
-flow_of(struct weir_worker *worker, uint32_t link, enum weir_direction direction)
-{
-	return &worker->counters->links[link][direction];
-}
-
-static void
-drop_frames(struct weir_worker *worker, uint32_t link, struct rte_mbuf **frames, uint32_t n,
-            enum weir_drop reason)
+void
+weir_egress_drop(struct weir_worker *worker, uint32_t link, struct rte_mbuf **frames, uint32_t n,
+                 enum weir_drop reason)
 {
 	if (n == 0)
 		return;
-	weir_count(&flow_of(worker, link, WEIR_EGRESS)->dropped[reason], n);
+	weir_count(&weir_worker_flow(worker, link, WEIR_EGRESS)->dropped[reason], n);
 	rte_pktmbuf_free_bulk(frames, n);
 }
 
@@ -48,7 +42,7 @@ drop_of_class(struct weir_worker *worker, uint32_t slot, uint32_t link, struct r
 		bytes += weir_wire_bytes(frames[i]->pkt_len);
 	weir_count(&counters->dropped_frames, n);
 	weir_count(&counters->dropped_wire_bytes, bytes);
-	drop_frames(worker, link, frames, n, reason);
+	weir_egress_drop(worker, link, frames, n, reason);
 }
 
 static void
@@ -105,6 +99,32 @@ queue_take(struct weir_worker *worker, struct weir_queue *queue)
 	return frame;
 }
 
+/* A frame that a budget will not pay for, now or ever, does not wait. */
+static bool
+is_final(enum hold hold)
+{
+	return hold == HOLD_CAP || hold == HOLD_CLOSED;
+}
+
+/* The reason under which a frame is dropped that may not wait. */
+static enum weir_drop
+drop_reason(enum hold hold)
+{
+	switch (hold) {
+	case HOLD_CAP:
+		return WEIR_DROP_CAP;
+	case HOLD_GRANT:
+	case HOLD_CLOSED:
+		return WEIR_DROP_LEDGER;
+	case HOLD_PORT:
+		return WEIR_DROP_TX_FULL;
+	case HOLD_NONE:
+	case HOLD_RATE:
+		break;
+	}
+	return WEIR_DROP_RATE;
+}
+
 /* Notes bytes taken from a class's bucket in this round. */
 static void
 note_departing(struct weir_worker *worker, uint32_t slot, uint64_t bytes)
@@ -124,7 +144,7 @@ note_departing(struct weir_worker *worker, uint32_t slot, uint64_t bytes)
  */
 static uint32_t
 permit(struct weir_worker *worker, uint32_t slot, const uint32_t *wire_bytes, uint32_t n,
-       enum weir_drop *why)
+       enum hold *why)
 {
 	const struct weir_class *class = &worker->snapshot->classes[slot];
 	struct weir_bucket *bucket = &worker->dataplane->buckets[slot];
@@ -135,20 +155,19 @@ permit(struct weir_worker *worker, uint32_t slot, const uint32_t *wire_bytes, ui
 		uint64_t bytes = 0, held;
 		uint32_t k = 0, budget;
 
-		*why = WEIR_DROP_NONE;
+		*why = HOLD_NONE;
 		for (; k < n && bytes + wire_bytes[k] <= available; k++)
 			bytes += wire_bytes[k];
 		if (k < n)
-			*why = WEIR_DROP_RATE;
+			*why = HOLD_RATE;
 		while (k > 0 && !weir_credit_charge(worker->credit, worker->index, class->path,
 		                                    class->n_path, bytes, &budget, &held)) {
 			uint32_t state = atomic_load_explicit(
 			    &worker->credit->budgets[budget].state, memory_order_acquire);
 
-			/* TX_FULL: there is more to come, ask again soon. */
-			*why = state == WEIR_CREDIT_AT_CAP ? WEIR_DROP_CAP
-			       : state == WEIR_CREDIT_OPEN ? WEIR_DROP_TX_FULL
-			                                   : WEIR_DROP_LEDGER;
+			*why = state == WEIR_CREDIT_AT_CAP ? HOLD_CAP
+			       : state == WEIR_CREDIT_OPEN ? HOLD_GRANT
+			                                   : HOLD_CLOSED;
 			while (k > 0 && bytes > held)
 				bytes -= wire_bytes[--k];
 		}
@@ -162,7 +181,7 @@ permit(struct weir_worker *worker, uint32_t slot, const uint32_t *wire_bytes, ui
 		weir_credit_settle(worker->credit, worker->index, class->path, class->n_path, 0,
 		                   bytes);
 	}
-	*why = WEIR_DROP_RATE;
+	*why = HOLD_RATE;
 	return 0;
 }
 
@@ -186,7 +205,7 @@ out_take_back(struct weir_worker *worker, struct weir_out *out, uint32_t sent)
 static void
 out_flush(struct weir_worker *worker, struct weir_out *out)
 {
-	struct weir_flow_counters *flow = flow_of(worker, out->link, WEIR_EGRESS);
+	struct weir_flow_counters *flow = weir_worker_flow(worker, out->link, WEIR_EGRESS);
 	uint64_t total = 0;
 	uint32_t sent = 0;
 
@@ -248,14 +267,14 @@ out_make_room(struct weir_worker *worker, uint16_t port_id)
 
 /* Ticks until the class can go on, for the reason that kept it back. */
 static uint64_t
-delay_of(struct weir_worker *worker, uint32_t slot, enum weir_drop why)
+delay_of(struct weir_worker *worker, uint32_t slot, enum hold why)
 {
 	const struct weir_class *class = &worker->snapshot->classes[slot];
 	uint64_t allowance, available, need;
 
-	if (why == WEIR_DROP_NONE)
+	if (why == HOLD_NONE)
 		return 0;
-	if (why != WEIR_DROP_RATE)
+	if (why != HOLD_RATE)
 		return worker->wait_tsc;
 	allowance = weir_rate_allowance(&class->rate, worker->now_tsc);
 	available =
@@ -265,7 +284,7 @@ delay_of(struct weir_worker *worker, uint32_t slot, enum weir_drop why)
 }
 
 static void
-queue_ask_pacer(struct weir_worker *worker, uint32_t slot, enum weir_drop why)
+queue_ask_pacer(struct weir_worker *worker, uint32_t slot, enum hold why)
 {
 	if (worker->queues[slot].head != NULL)
 		weir_pacer_schedule(&worker->pacer, slot, worker->now_tsc,
@@ -274,8 +293,8 @@ queue_ask_pacer(struct weir_worker *worker, uint32_t slot, enum weir_drop why)
 
 /* Lets frames that may not leave now wait, as far as the class's backlog limit allows. */
 static void
-hold(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx, struct rte_mbuf **frames,
-     uint32_t n, enum weir_drop why)
+let_wait(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
+         struct rte_mbuf **frames, uint32_t n, enum hold why)
 {
 	const struct weir_class *class = &worker->snapshot->classes[slot];
 	struct weir_queue *queue = &worker->queues[slot];
@@ -284,7 +303,7 @@ hold(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx, struct
 	uint32_t i = 0;
 
 	if (class->backlog_bytes == 0)
-		reason = why == WEIR_DROP_TX_FULL ? WEIR_DROP_LEDGER : WEIR_DROP_RATE;
+		reason = drop_reason(why);
 	for (; i < n; i++) {
 		uint32_t bytes = weir_wire_bytes(frames[i]->pkt_len);
 
@@ -301,18 +320,17 @@ hold(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx, struct
 	}
 }
 
-/* Frames of one class, just received: send, hold or drop each. */
-static void
-submit(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
-       struct rte_mbuf **frames, uint32_t n)
+void
+weir_egress_submit(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
+                   struct rte_mbuf **frames, uint32_t n)
 {
 	uint32_t wire_bytes[WEIR_BURST];
-	enum weir_drop why = WEIR_DROP_RATE;
+	enum hold why = HOLD_PORT;
 	uint32_t done = 0;
 
 	out_make_room(worker, rx->out_port_id);
 	if (worker->queues[slot].head != NULL) {
-		hold(worker, slot, rx, frames, n, why);
+		let_wait(worker, slot, rx, frames, n, why);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -325,12 +343,12 @@ submit(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
 		done += k;
 		if (done == n)
 			return;
-		if (why != WEIR_DROP_CAP && why != WEIR_DROP_LEDGER)
+		if (!is_final(why))
 			break;
 		/* This frame can't be paid for, but a smaller one behind it may be. */
-		drop_of_class(worker, slot, rx->link, &frames[done++], 1, why);
+		drop_of_class(worker, slot, rx->link, &frames[done++], 1, drop_reason(why));
 	}
-	hold(worker, slot, rx, frames + done, n - done, why);
+	let_wait(worker, slot, rx, frames + done, n - done, why);
 }
 
 void
@@ -338,7 +356,7 @@ weir_egress_drain(struct weir_worker *worker, uint32_t slot)
 {
 	struct weir_queue *queue = &worker->queues[slot];
 	uint32_t wire_bytes[WEIR_BURST];
-	enum weir_drop why = WEIR_DROP_NONE;
+	enum hold why = HOLD_NONE;
 	struct rte_mbuf *frame;
 	uint32_t n = 0, k;
 
@@ -356,10 +374,11 @@ weir_egress_drain(struct weir_worker *worker, uint32_t slot)
 			out_add(worker, frame->port, slot, frame, wire_bytes[i]);
 		}
 		done += k;
-		if (done == n || (why != WEIR_DROP_CAP && why != WEIR_DROP_LEDGER))
+		if (done == n || !is_final(why))
 			break;
 		frame = queue_take(worker, queue);
-		drop_of_class(worker, slot, worker->outs[frame->port].link, &frame, 1, why);
+		drop_of_class(worker, slot, worker->outs[frame->port].link, &frame, 1,
+		              drop_reason(why));
 		done++;
 	}
 	queue_changed(worker, slot);
@@ -405,144 +424,4 @@ weir_egress_departed(struct weir_worker *worker)
 		queue->departing_bytes = 0;
 	}
 	worker->n_departing = 0;
-}
-
-/*
- * Zeroes what lies behind the payload and makes the frame as long as the wire will: what was in
- * the buffer before must not leave as padding. False where the buffer has no room.
- */
-static bool
-zero_padding(struct rte_mbuf *frame, uint32_t payload_end)
-{
-	uint32_t bytes = frame->pkt_len;
-
-	if (bytes < WEIR_FRAME_MIN_BYTES) {
-		if (rte_pktmbuf_append(frame, (uint16_t)(WEIR_FRAME_MIN_BYTES - bytes)) == NULL)
-			return false;
-		bytes = WEIR_FRAME_MIN_BYTES;
-	}
-	if (payload_end < bytes)
-		memset(rte_pktmbuf_mtod_offset(frame, char *, payload_end), 0, bytes - payload_end);
-	return true;
-}
-
-/* Parses one frame and makes it ready to leave. */
-static enum weir_drop
-prepare(const struct weir_rx *rx, struct rte_mbuf *frame, struct weir_key *key)
-{
-	enum weir_drop drop;
-
-	if (frame->nb_segs != 1) {
-		if (frame->pkt_len > weir_frame_max_bytes(rx->mtu_bytes))
-			return WEIR_DROP_OVERSIZE;
-		if (rte_pktmbuf_linearize(frame) != 0)
-			return WEIR_DROP_SEGMENTED;
-	}
-	drop = weir_frame_parse(rte_pktmbuf_mtod(frame, const uint8_t *), frame->pkt_len,
-	                        rx->mtu_bytes, key);
-	if (drop != WEIR_DROP_NONE)
-		return drop;
-	key->link = (uint8_t)rx->link;
-	/* No request to the NIC to change the frame may come in with it. */
-	frame->ol_flags = 0;
-	return zero_padding(frame, key->payload_end) ? WEIR_DROP_NONE : WEIR_DROP_SEGMENTED;
-}
-
-/* Sorts a burst's frames by class and submits each class's. */
-static void
-submit_by_class(struct weir_worker *worker, const struct weir_rx *rx, struct rte_mbuf **frames,
-                const uint32_t *slots, uint32_t n)
-{
-	struct group groups[WEIR_BURST];
-	uint32_t n_groups = 0;
-
-	worker->burst_round++;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t slot = slots[i];
-		struct weir_queue *queue;
-		struct group *group;
-
-		if (slot >= worker->snapshot->n_classes ||
-		    worker->snapshot->classes[slot].n_path == 0) {
-			drop_frames(worker, rx->link, &frames[i], 1, WEIR_DROP_NO_RULE);
-			continue;
-		}
-		queue = &worker->queues[slot];
-		if (queue->round != worker->burst_round) {
-			queue->round = worker->burst_round;
-			queue->group = n_groups;
-			groups[n_groups].slot = slot;
-			groups[n_groups++].n = 0;
-		}
-		group = &groups[queue->group];
-		group->frames[group->n++] = frames[i];
-	}
-	for (uint32_t i = 0; i < n_groups; i++)
-		submit(worker, groups[i].slot, rx, groups[i].frames, groups[i].n);
-}
-
-void
-weir_egress_burst(struct weir_worker *worker, const struct weir_rx *rx, struct rte_mbuf **frames,
-                  uint32_t n)
-{
-	struct weir_flow_counters *flow = flow_of(worker, rx->link, WEIR_EGRESS);
-	struct weir_key keys[WEIR_BURST];
-	uint32_t slots[WEIR_BURST];
-	uint64_t bytes = 0;
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
-		bytes += weir_wire_bytes(frames[i]->pkt_len);
-	}
-	weir_count(&flow->rx_frames, n);
-	weir_count(&flow->rx_wire_bytes, bytes);
-	if (!worker->egress_open || !weir_worker_link_up(worker, rx->out_port_id)) {
-		drop_frames(worker, rx->link, frames, n,
-		            worker->egress_open ? WEIR_DROP_LINK_DOWN : WEIR_DROP_CONTROL_STALE);
-		return;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		struct rte_mbuf *frame = frames[i];
-		enum weir_drop drop = prepare(rx, frame, &keys[kept]);
-
-		if (drop == WEIR_DROP_NONE)
-			frames[kept++] = frame;
-		else
-			drop_frames(worker, rx->link, &frame, 1, drop);
-	}
-	weir_classify(worker->snapshot->classifier, rx->link, keys, kept, slots);
-	submit_by_class(worker, rx, frames, slots, kept);
-}
-
-void
-weir_return_burst(struct weir_worker *worker, const struct weir_rx *rx, struct rte_mbuf **frames,
-                  uint32_t n)
-{
-	struct weir_flow_counters *flow = flow_of(worker, rx->link, WEIR_RETURN);
-	enum weir_drop reason = WEIR_DROP_TX_FULL;
-	uint32_t wire_bytes[WEIR_BURST];
-	uint64_t received = 0, sent_bytes = 0;
-	uint32_t sent = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		wire_bytes[i] = weir_wire_bytes(frames[i]->pkt_len);
-		received += wire_bytes[i];
-		frames[i]->ol_flags = 0;
-	}
-	if (weir_worker_link_up(worker, rx->out_port_id))
-		sent =
-		    rte_eth_tx_burst(rx->out_port_id, worker->config.tx_queue, frames, (uint16_t)n);
-	else
-		reason = WEIR_DROP_LINK_DOWN;
-	for (uint32_t i = 0; i < sent; i++)
-		sent_bytes += wire_bytes[i];
-	weir_count(&flow->rx_frames, n);
-	weir_count(&flow->rx_wire_bytes, received);
-	weir_count(&flow->tx_frames, sent);
-	weir_count(&flow->tx_wire_bytes, sent_bytes);
-	if (sent < n) {
-		weir_count(&flow->dropped[reason], n - sent);
-		rte_pktmbuf_free_bulk(&frames[sent], n - sent);
-	}
 }

@@ -59,9 +59,9 @@ receive(struct weir_worker *worker)
 		if (n == 0)
 			continue;
 		if (rx->direction == WEIR_EGRESS)
-			weir_egress_burst(worker, rx, frames, n);
+			weir_receive_egress(worker, rx, frames, n);
 		else
-			weir_return_burst(worker, rx, frames, n);
+			weir_receive_return(worker, rx, frames, n);
 		total += n;
 	}
 	return total;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a worker owns. Shared by worker.c (the loop), egress.c (a frame's way out) and dataplane.c
- * (the control thread's side); nothing else includes it.
+ * What a worker owns. Shared by worker.c (the loop), receive.c (what comes in), egress.c (what
+ * leaves) and dataplane.c (the control thread's side); nothing else includes it.
  */
 #ifndef WEIR_DATAPLANE_WORKER_STATE_H
 #define WEIR_DATAPLANE_WORKER_STATE_H
@@ -87,12 +87,20 @@ struct weir_dataplane {
 };
 
 /* Forwards a burst of n frames that came in on rx from the inside. */
-void weir_egress_burst(struct weir_worker *worker, const struct weir_rx *rx,
-                       struct rte_mbuf **frames, uint32_t n);
+void weir_receive_egress(struct weir_worker *worker, const struct weir_rx *rx,
+                         struct rte_mbuf **frames, uint32_t n);
 
 /* Forwards a burst that came in from the outside. */
-void weir_return_burst(struct weir_worker *worker, const struct weir_rx *rx,
-                       struct rte_mbuf **frames, uint32_t n);
+void weir_receive_return(struct weir_worker *worker, const struct weir_rx *rx,
+                         struct rte_mbuf **frames, uint32_t n);
+
+/* Sends, holds or drops each of up to WEIR_BURST frames of one class. */
+void weir_egress_submit(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
+                        struct rte_mbuf **frames, uint32_t n);
+
+/* Drops frames that came in from the inside, under a reason. */
+void weir_egress_drop(struct weir_worker *worker, uint32_t link, struct rte_mbuf **frames,
+                      uint32_t n, enum weir_drop reason);
 
 /* Sends what of a class's queue may leave now, and asks the pacer for the next look. */
 void weir_egress_drain(struct weir_worker *worker, uint32_t slot);
@@ -115,6 +123,12 @@ bool weir_worker_round(struct weir_worker *worker, uint64_t now_tsc);
 
 /* The loop of an lcore; arg is a struct weir_worker. Returns 0 after a clean stop. */
 int weir_worker_run(void *arg);
+
+static inline struct weir_flow_counters *
+weir_worker_flow(struct weir_worker *worker, uint32_t link, enum weir_direction direction)
+{
+	return &worker->counters->links[link][direction];
+}
 
 static inline bool
 weir_worker_link_up(const struct weir_worker *worker, uint16_t port_id)

@@ -358,6 +358,8 @@ test_backpressure(void)
 	weir_dataplane_flow_totals(dataplane, 0, WEIR_EGRESS, &flow);
 	CU_ASSERT(flow.tx_frames < in);
 	CU_ASSERT(flow.dropped[WEIR_DROP_BACKLOG] > 0);
+	CU_ASSERT(flow.dropped[WEIR_DROP_TX_FULL] > 0);
+	CU_ASSERT_EQUAL(flow.dropped[WEIR_DROP_RATE], 0);
 	for (uint32_t round = 0; round < 2000; round++) {
 		out += take_out(0, sent);
 		now += HZ / 10000;

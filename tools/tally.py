@@ -14,6 +14,13 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 
+def essence(output: str) -> list[str]:
+    """What a failed program says of its failures, and its last lines."""
+    lines = output.splitlines()
+    told = [line for line in lines if re.match(r"FAIL |    \S+:\d+: |seed: |.*ERROR: |.*runtime error: ", line)]
+    return [line[:500] for line in told[:40] + lines[-15:]]
+
+
 def tally_meson(path: str) -> tuple[int, int]:
     """meson's log: one JSON object a line, one line a program."""
     passed = failed = 0
@@ -32,7 +39,7 @@ def tally_meson(path: str) -> tuple[int, int]:
             failed += bad
             if bad:
                 print(f"FAIL {entry['name']}: {entry['result']}, exit status {entry.get('returncode')}")
-                print((output + entry.get("stderr", ""))[-4000:])
+                print("\n".join(essence(output + entry.get("stderr", ""))))
     return passed, failed
 
 

@@ -290,6 +290,14 @@ run_probe(struct flood *flood)
 	return 0;
 }
 
+static void
+free_frames(struct flood *flood)
+{
+	for (uint32_t i = 0; i < flood->n_frames; i++)
+		free(flood->frames[i].bytes);
+	free(flood->frames);
+}
+
 static int
 parse_mac(const char *text, uint8_t mac[6])
 {
@@ -393,5 +401,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", argv[0], strerror(-error));
 		return 1;
 	}
-	return flood.probe ? run_probe(&flood) : run_flood(&flood);
+	error = flood.probe ? run_probe(&flood) : run_flood(&flood);
+	free_frames(&flood);
+	(void)close(flood.socket);
+	return error;
 }

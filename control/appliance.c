@@ -182,8 +182,8 @@ weir_appliance_open_ports(struct weir_appliance *appliance, char *error)
 {
 	const struct weir_config *config = appliance->config;
 	uint32_t pool_frames[WEIR_PORTS_MAX];
-	int code = weir_placement_pools(config, pool_frames, &appliance->room_frames, error,
-	                                WEIR_ERROR_SIZE);
+	int code = weir_placement_pools(config, appliance->huge_pages, pool_frames,
+	                                &appliance->room_frames, error, WEIR_ERROR_SIZE);
 
 	if (code < 0)
 		return code;

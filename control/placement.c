@@ -21,13 +21,21 @@
 #define BUFFER_MIN_BYTES      2048U
 #define BUFFER_OVERHEAD_BYTES (128U + 128U + 192U)
 
-static uint64_t
-buffer_bytes(const struct weir_port_config *port)
-{
-	uint64_t frame = weir_frame_max_bytes(port->mtu_bytes) + 4U; /* with FCS */
+/* On normal pages rte_mempool lets no buffer cross from one page to the next. */
+#define NORMAL_PAGE_BYTES 4096U
 
-	frame = (frame + BUFFER_STEP_BYTES - 1) / BUFFER_STEP_BYTES * BUFFER_STEP_BYTES;
-	return (frame > BUFFER_MIN_BYTES ? frame : BUFFER_MIN_BYTES) + BUFFER_OVERHEAD_BYTES;
+static uint64_t
+buffer_bytes(const struct weir_port_config *port, bool huge_pages)
+{
+	uint64_t bytes = weir_frame_max_bytes(port->mtu_bytes) + 4U; /* with FCS */
+
+	bytes = (bytes + BUFFER_STEP_BYTES - 1) / BUFFER_STEP_BYTES * BUFFER_STEP_BYTES;
+	bytes = (bytes > BUFFER_MIN_BYTES ? bytes : BUFFER_MIN_BYTES) + BUFFER_OVERHEAD_BYTES;
+	if (huge_pages)
+		return bytes;
+	if (bytes <= NORMAL_PAGE_BYTES)
+		return NORMAL_PAGE_BYTES / (NORMAL_PAGE_BYTES / bytes);
+	return (bytes + NORMAL_PAGE_BYTES - 1) / NORMAL_PAGE_BYTES * NORMAL_PAGE_BYTES;
 }
 
 static uint64_t
@@ -77,8 +85,8 @@ weir_placement_waiting(const struct weir_config *config)
 }
 
 int
-weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames, uint64_t *room_frames,
-                     char *error, size_t error_size)
+weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t *pool_frames,
+                     uint64_t *room_frames, char *error, size_t error_size)
 {
 	uint64_t room =
 	    config->appliance.memory_bytes / POOL_SHARE_DENOMINATOR * POOL_SHARE_NUMERATOR;
@@ -91,7 +99,7 @@ weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames, ui
 
 		assert(frames <= UINT32_MAX / 2);
 		pool_frames[i] = (uint32_t)frames;
-		needed += frames * buffer_bytes(&config->ports[i]);
+		needed += frames * buffer_bytes(&config->ports[i], huge_pages);
 		n_inside += inside ? 1 : 0;
 	}
 	if (needed > room) {
@@ -103,7 +111,7 @@ weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames, ui
 	*room_frames = waiting;
 	share = n_inside > 0 ? (room - needed) / n_inside : 0;
 	for (uint32_t i = 0; i < config->n_ports; i++) {
-		uint64_t more = share / buffer_bytes(&config->ports[i]);
+		uint64_t more = share / buffer_bytes(&config->ports[i], huge_pages);
 
 		(void)peer_of(config, i, &inside);
 		if (!inside)

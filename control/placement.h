@@ -16,14 +16,14 @@
  * Always: as many as can be in descriptor rings (the port's own for receiving, its link's other
  * port's for sending) and in workers' hands and caches. Ports on the inside also get one for every
  * frame that may wait in a queue (weir_placement_waiting), as far as memory goes: three quarters of
- * appliance.memory are for pools. Where that is not enough, full queues can leave a port without
- * buffers: frames are then lost on receipt, and counted by the port, until the queues drain at
- * their classes' rates.
+ * appliance.memory are for pools; on normal pages a buffer takes more. Where that is not enough,
+ * full queues can leave a port without buffers: frames are then lost on receipt, and counted by the
+ * port, until the queues drain at their classes' rates.
  *
  * room_frames gets how many frames may wait without that, at the port that has room for fewest.
  * Returns 0, or -ENOMEM with one line in error when not even the rings fit.
  */
-int weir_placement_pools(const struct weir_config *config, uint32_t *pool_frames,
+int weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t *pool_frames,
                          uint64_t *room_frames, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

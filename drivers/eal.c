@@ -138,7 +138,9 @@ build_arguments(struct arguments *arguments, const struct weir_eal_config *confi
 		add_argument(arguments, "--no-huge");
 		add_argument(arguments, "--no-shconf");
 	}
-	add_argument(arguments, "--file-prefix=weir-%ld", (long)getpid());
+	/* No file is ever put there, so one name does for all, and a kill leaves one empty folder.
+	 */
+	add_argument(arguments, "--file-prefix=weir");
 	add_argument(arguments, "--no-telemetry");
 	add_argument(arguments, "--log-level=error");
 #ifdef RTE_ARCH_X86

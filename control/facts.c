@@ -33,6 +33,8 @@ static const struct weir_fact appliance[] = {
            "Measured frequency of the clock that rates run on, rounded up"),
     METRIC(GAUGE, "huge_pages", NULL, NULL, BOOL, struct weir_status, huge_pages,
            "Whether packet memory is on huge pages"),
+    METRIC(GAUGE, "largest_frame_bytes", NULL, "bytes", U64, struct weir_status,
+           largest_frame_bytes, "Wire bytes of the largest frame that any port takes"),
 };
 const struct weir_facts weir_facts_appliance = FACTS("weir", NULL, appliance);
 

@@ -21,8 +21,8 @@ set_path(const struct weir_config *config, const uint32_t *budget_ids, uint32_t 
 	}
 }
 
-static uint32_t
-largest_frame_wire_bytes(const struct weir_config *config)
+uint32_t
+weir_policy_largest_frame(const struct weir_config *config)
 {
 	uint32_t mtu_bytes = 0;
 
@@ -37,7 +37,7 @@ set_class(const struct weir_config *config, const struct weir_policy_binding *bi
           uint32_t index, struct weir_class *class)
 {
 	const struct weir_config_class *from = &config->classes[index];
-	uint32_t least = largest_frame_wire_bytes(config);
+	uint32_t least = weir_policy_largest_frame(config);
 
 	class->rate = binding->rates[index];
 	class->burst_bytes = from->burst_bytes;

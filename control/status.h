@@ -66,6 +66,7 @@ struct weir_status {
 	uint64_t uptime_ns;
 	uint64_t tsc_hz;
 	bool huge_pages;
+	uint64_t largest_frame_bytes; /* charged; what a cap must leave for every frame to fit */
 	struct weir_status_policy policy;
 	struct weir_ledger_status ledger;
 	uint32_t n_workers, n_ports, n_links, n_classes, n_budgets;

@@ -18,6 +18,7 @@ STATUS = {
     "appliance": "lab",
     "state": "running",
     "uptime_s": 3725.25,
+    "largest_frame_bytes": 1546,
     "policy": {"generation": 3},
     "links": [{
         "name": "internet",

@@ -44,6 +44,8 @@ none    total        0 B        -  -                -       -       -
     (["status", "--frobnicate"], "--frobnicate: unknown option"),
     (["status", "-x"], "-x: unknown option"),
     (["status", "extra"], "extra: expected nothing more"),
+    (["help", "frobnicate"], "frobnicate: unknown command"),
+    (["help", "status", "extra"], "extra: expected nothing more"),
     (["check"], "check: expected FILE behind it"),
     (["apply", "a", "b"], "b: expected nothing more"),
     (["status", "-n", "1"], "-n: only top takes it"),
@@ -69,7 +71,7 @@ def test_bad_usage(ctl, arguments, line):
 
 def test_no_command():
     done = subprocess.run([WEIRCTL], capture_output=True, text=True, check=False)
-    failed(done, 2, r"weirctl: expected a command \(see weirctl --help\)")
+    failed(done, 2, r"expected a command \(see weirctl --help\)")
 
 
 def test_long_socket_name():
@@ -81,18 +83,26 @@ def test_long_socket_name():
 COMMANDS = ["status", "top", "watch", "check", "diff", "apply", "show", "stop"]
 
 
-def test_help(ctl):
-    done = ctl("--help")
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
+def test_help(ctl, arguments):
+    done = ctl(*arguments)
     assert done.returncode == 0 and done.stderr == ""
     for command in COMMANDS:
         assert re.search(f"^  {command} ", done.stdout, re.M)
     assert all(len(line) <= 90 for line in done.stdout.splitlines())
 
 
+def test_version(ctl):
+    done = ctl("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"weirctl \d+\.\d+\.\d+\n", done.stdout)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_command(ctl, command):
     done = ctl(command, "--help")
     assert done.returncode == 0 and done.stderr == ""
+    assert ctl(command, "-h").stdout == ctl("help", command).stdout == done.stdout
     assert done.stdout.startswith(f"usage: weirctl [--socket PATH] [--json] {command}")
     assert "\nexample:\n" in done.stdout
     assert all(len(line) <= 90 for line in done.stdout.splitlines())

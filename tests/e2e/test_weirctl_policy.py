@@ -32,7 +32,7 @@ DIFF_TEXT = """\
 
 
 @pytest.mark.parametrize("command, path, text", [
-    ("check", "/v1/policy?check=1", "OK\n"),
+    ("check", "/v1/policy?check=1", "OK, but needs a restart: port in0: mtu 1500 -> 9000\n"),
     ("diff", "/v1/policy?check=1", DIFF_TEXT),
     ("apply", "/v1/policy", DIFF_TEXT + "in force, generation 4\n"),
 ])
@@ -45,6 +45,14 @@ def test_policy(ctl, serve, policy, command, path, text):
     assert headers["content-type"] == "application/yaml"
     done = ctl("--json", command, policy)
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, VERDICT, "")
+
+
+def test_check(ctl, serve, policy):
+    port, link = ({"change": "restart", "what": what} for what in ("port in0: new", "link b\n: new"))
+    serve(answer({**VERDICT, "restart": False, "changes": VERDICT["changes"][:3]}),
+          answer({**VERDICT, "changes": [port, VERDICT["changes"][0], link]}))
+    assert ctl("check", policy).stdout == "OK\n"
+    assert ctl("check", policy).stdout == "OK, but needs a restart: port in0: new; link b?: new\n"
 
 
 @pytest.mark.parametrize("command", ["check", "diff", "apply"])

@@ -73,6 +73,7 @@ def test_status_and_top(ctl, weir):
             assert re.search("^" + line, text, re.M), (line, text)
         status = json.loads(good(ctl("--json", "status", sock=sock)))
         assert status["classes"][0]["rate_bit_s"] == 20_000_000
+        assert status["largest_frame_bytes"] == 1500 + 14 + 8 + 24
     lines = good(ctl("--json", "top", "-n", "3", "-i", "500 ms")).splitlines()
     assert len(lines) == 3
     for sample in map(json.loads, lines):
@@ -107,6 +108,7 @@ def test_policy(ctl, lab, policy, weir):
 
     restart = changed(lab, policy, "device: net_null0", "device: net_null0, mtu: 1400", "restart.yaml")
     assert re.search("^! port", good(ctl("diff", restart)), re.M)
+    assert re.fullmatch("OK, but needs a restart: port .*\n", good(ctl("check", restart)))
     assert json.loads(good(ctl("--json", "check", restart)))["restart"] is True
     failed(ctl("apply", restart), 1, ".*restart.*")
 

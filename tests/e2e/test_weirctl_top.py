@@ -64,13 +64,18 @@ def test_top_json(ctl, serve):
     assert total["caps"][0]["window_s"] is None and total["caps"][1]["window_s"] == 86400
     assert total["caps"][0]["exhausted_in_s"] == pytest.approx((105998615800 - 12500000) / 6250000)
     assert third["budgets"][0]["caps"][0]["exhausted_in_s"] is None
+    assert '"window_s":86400,' in done.stdout  # as Weir writes it
+    reals = re.findall(r"\d+\.\d+", done.stdout)
+    assert reals and all(len(real.replace(".", "").lstrip("0")) <= 12 for real in reals)
     assert second["budgets"][1]["caps"] == [] and second["budgets"][1]["parent"] == "total"
 
 
 @pytest.mark.parametrize("remaining, charged, window, expected", [
-    (0, 0, None, "now"), (0, 1000, 60, "now"), (1000, 0, None, "never"), (1000, 0, 60, "never"),
-    (1000, 1000, None, "2 s"), (1000, 1000, 60, ">= 2 s"), (60000, 2000, 60, ">= 1 min"),
-    (61000, 2000, 60, "never"), (86400000, 2000, None, "1 d"), (1, 2000, None, "1 ms"),
+    (0, 0, None, "now"), (0, 1000, 60, "now"), (2000, 0, None, "never"), (2000, 0, 60, "never"),
+    (2000, 2000, None, "2 s"), (2000, 2000, 60, ">= 2 s"), (60000, 2000, 60, ">= 1 min"),
+    (61000, 2000, 60, "never"), (86400000, 2000, None, "1 d"),
+    # The largest frame takes 1546: what is less stops one, whatever the rate.
+    (1546, 3092000, None, "1 ms"), (1545, 3092000, None, "now"), (1545, 0, 60, "now"),
 ])
 def test_exhaustion(ctl, serve, remaining, charged, window, expected):
     status = copy.deepcopy(STATUS)

@@ -17,6 +17,7 @@ make_status(void)
 	status->state = "running";
 	status->uptime_ns = 90500000000;
 	status->tsc_hz = 2596098010;
+	status->largest_frame_bytes = 1546;
 	status->policy.generation = 4;
 	snprintf(status->policy.digest, sizeof(status->policy.digest), "%064d", 7);
 	status->ledger.sync_max_ns = 1500000;
@@ -100,6 +101,7 @@ test_json(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(root);
 	check_text(root, "state", "running");
 	CU_ASSERT_EQUAL(json_real_value(at(root, "uptime_s")), 90.5);
+	check_integer(root, "largest_frame_bytes", 1546);
 	check_text(root, "policy/digest", status->policy.digest);
 	check_text(root, "links/0/name", "internet");
 	check_integer(root, "links/0/egress/rx_frames", 10);
@@ -154,6 +156,7 @@ test_metrics(void)
 	static const char *const lines[] = {
 	    "weir_uptime_seconds 90.5\n",
 	    "weir_tsc_hertz 2596098010\n",
+	    "weir_largest_frame_bytes 1546\n",
 	    "weir_state{weir_state=\"running\"} 1\n",
 	    "weir_state{weir_state=\"stopping\"} 0\n",
 	    "weir_ledger_syncs_total 12\n",

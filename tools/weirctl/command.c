@@ -12,6 +12,9 @@ weir_command_json(json_t *json)
 	return json;
 }
 
+/* As many as Weir sends: of the time up, still 0.1 ms after a year. */
+#define REAL_DIGITS 12
+
 /* jansson escapes every control character but this one, which can only be part of a string. */
 #define DELETE '\x7f'
 
@@ -38,7 +41,7 @@ write_json(const char *text, size_t bytes, void *arg)
 void
 weir_command_print_json(json_t *json, bool one_line)
 {
-	size_t flags = JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15);
+	size_t flags = JSON_ENSURE_ASCII | JSON_REAL_PRECISION(REAL_DIGITS);
 
 	if (json_dump_callback(json, write_json, NULL,
 	                       flags | (one_line ? JSON_COMPACT : JSON_INDENT(2))) != 0)

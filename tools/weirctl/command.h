@@ -17,6 +17,7 @@ struct weir_options {
 	const char *socket;
 	bool json;
 	bool help;
+	bool version;
 	uint64_t count;       /* top; 0: until interrupted */
 	uint64_t interval_ns; /* top */
 	uint64_t after;       /* watch */

@@ -151,6 +151,27 @@ print_changes(const json_t *verdict)
 		printf("no change\n");
 }
 
+/* Every change that a running Weir can't make, in one line. */
+static void
+print_restart(const json_t *verdict)
+{
+	const json_t *changes = json_object_get(verdict, "changes"), *change;
+	const char *before = ": ";
+	size_t i;
+
+	printf("OK, but needs a restart");
+	json_array_foreach (changes, i, change) {
+		const char *what = json_string_value(json_object_get(change, "what"));
+
+		if (strcmp(json_string_value(json_object_get(change, "change")), "restart") != 0)
+			continue;
+		fputs(before, stdout);
+		weir_text_put(stdout, what, strlen(what), false);
+		before = "; ";
+	}
+	putchar('\n');
+}
+
 enum weir_exit
 weir_command_check(const struct weir_options *options)
 {
@@ -162,7 +183,10 @@ weir_command_check(const struct weir_options *options)
 	if (options->json) {
 		weir_command_print_json(verdict, false);
 	} else {
-		printf("OK\n");
+		if (json_is_true(json_object_get(verdict, "restart")))
+			print_restart(verdict);
+		else
+			printf("OK\n");
 		json_decref(verdict);
 	}
 	return WEIR_EXIT_OK;

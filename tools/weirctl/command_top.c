@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NS_PER_S     UINT64_C(1000000000)
 
 /* Two answers of the server and the time between them by its clock. */
 struct sample {
@@ -181,11 +182,12 @@ print_links(const struct sample *sample, FILE *out)
 }
 
 static void
-print_exhaustion(struct weir_table *table, const struct weir_cap_status *cap, uint64_t byte_s)
+print_exhaustion(struct weir_table *table, const struct weir_status *status,
+                 const struct weir_cap_status *cap, uint64_t byte_s)
 {
 	uint64_t ns = 0;
 
-	switch (weir_status_exhaustion(cap, byte_s, &ns)) {
+	switch (weir_status_exhaustion(status, cap, byte_s, &ns)) {
 	case WEIR_EXHAUSTION_UNKNOWN:
 		weir_table_cell(table, "-");
 		break;
@@ -230,7 +232,7 @@ print_budgets(const struct sample *sample, FILE *out)
 			weir_table_cell(table, "%s", weir_format_bytes(cap->used_bytes).text);
 			weir_table_cell(table, "%s", weir_format_bytes(cap->remaining_bytes).text);
 			weir_table_cell(table, "%s", weir_status_used_percent(cap).text);
-			print_exhaustion(table, cap, byte_s);
+			print_exhaustion(table, sample->to, cap, byte_s);
 		}
 	}
 	weir_table_print(table, out);
@@ -295,17 +297,26 @@ links_json(const struct sample *sample)
 	return list;
 }
 
+/* Seconds, as Weir writes them: whole where they are. */
+static json_t *
+seconds_json(uint64_t ns)
+{
+	return weir_command_json(ns % NS_PER_S == 0 ? json_integer((json_int_t)(ns / NS_PER_S))
+	                                            : json_real((double)ns / (double)NS_PER_S));
+}
+
 /* Seconds until a cap is reached, at the earliest; null where that is unknown or never. */
 static json_t *
-exhaustion_json(const struct weir_cap_status *cap, uint64_t byte_s)
+exhaustion_json(const struct weir_status *status, const struct weir_cap_status *cap,
+                uint64_t byte_s)
 {
 	uint64_t ns = 0;
 
-	switch (weir_status_exhaustion(cap, byte_s, &ns)) {
+	switch (weir_status_exhaustion(status, cap, byte_s, &ns)) {
 	case WEIR_EXHAUSTION_NOW:
 	case WEIR_EXHAUSTION_IN:
 	case WEIR_EXHAUSTION_EARLIEST:
-		return weir_command_json(json_real((double)ns / 1e9));
+		return seconds_json(ns);
 	case WEIR_EXHAUSTION_UNKNOWN:
 	case WEIR_EXHAUSTION_NEVER:
 		break;
@@ -325,17 +336,16 @@ budgets_json(const struct sample *sample)
 
 		for (size_t c = 0; c < budget->n_caps; c++) {
 			const struct weir_cap_status *cap = &budget->caps[c];
-			json_t *window = cap->window_ns == 0
-			                     ? json_null()
-			                     : json_real((double)cap->window_ns / 1e9);
+			json_t *window =
+			    cap->window_ns == 0 ? json_null() : seconds_json(cap->window_ns);
 
 			json_array_append_new(
-			    caps, weir_command_json(
-			              json_pack("{s:I, s:o, s:I, s:I, s:o}", "limit_bytes",
-			                        (json_int_t)cap->limit_bytes, "window_s", window,
-			                        "used_bytes", (json_int_t)cap->used_bytes,
-			                        "remaining_bytes", (json_int_t)cap->remaining_bytes,
-			                        "exhausted_in_s", exhaustion_json(cap, byte_s))));
+			    caps, weir_command_json(json_pack(
+			              "{s:I, s:o, s:I, s:I, s:o}", "limit_bytes",
+			              (json_int_t)cap->limit_bytes, "window_s", window,
+			              "used_bytes", (json_int_t)cap->used_bytes, "remaining_bytes",
+			              (json_int_t)cap->remaining_bytes, "exhausted_in_s",
+			              exhaustion_json(sample->to, cap, byte_s))));
 		}
 		json_array_append_new(
 		    list, weir_command_json(

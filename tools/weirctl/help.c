@@ -5,7 +5,8 @@ const char weir_help_options[] =
     "options of every command:\n"
     "  --socket PATH   Weir's control socket (or $WEIR_SOCKET; /run/weir/control.sock)\n"
     "  --json          JSON on standard output instead of text\n"
-    "  --help          this text; behind a command, that command's\n"
+    "  -h, --help      this text; behind a command, that command's\n"
+    "  --version       weirctl's version\n"
     "\n"
     "exit status: 0 done; 1 failed (no server, refused); 2 bad usage or a bad policy\n"
     "\n"
@@ -62,7 +63,8 @@ const char weir_help_top[] =
     "  USED, LEFT, USED %    of this cap\n"
     "  EXHAUSTED IN          at that rate. \">= 3 h 2 min\": a window, whose old bytes may come\n"
     "                        back before; \"never\": nothing flows, or less than comes back;\n"
-    "                        \"now\": nothing is left, frames are dropped for reason cap\n";
+    "                        \"now\": less than one largest frame is left, frames are dropped\n"
+    "                        for reason cap\n";
 
 const char weir_help_watch[] =
     "Prints events as they happen, one a line: caps reached, policies applied, links down,\n"
@@ -80,7 +82,8 @@ const char weir_help_watch[] =
 
 const char weir_help_check[] =
     "Has the running Weir validate a policy file, with its own parser, and changes nothing.\n"
-    "Prints OK, or the one line that says what is wrong and where, and then exits with 2.\n"
+    "Prints OK, or \"OK, but needs a restart\" and for what: apply refuses such a policy. If\n"
+    "the policy is bad, the one line that says what is wrong and where, and exits with 2.\n"
     "Without a running Weir: weir --check FILE.\n"
     "\n"
     "example:\n"

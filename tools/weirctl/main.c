@@ -47,11 +47,12 @@ print_help(void)
 {
 	printf("usage: weirctl [--socket PATH] [--json] COMMAND\n\n"
 	       "Asks a running Weir, and tells it: over its control socket, on this machine.\n\n"
-	       "commands (weirctl COMMAND --help tells more):\n");
+	       "commands (weirctl help COMMAND tells more):\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		printf("  %-6s %-25s %s\n", commands[i].name, commands[i].usage,
 		       commands[i].summary);
-	printf("\n%s", weir_help_options);
+	printf("  %-6s %-25s %s\n\n%s", "help", "[COMMAND]", "this text, or about a command",
+	       weir_help_options);
 }
 
 static enum weir_exit
@@ -62,11 +63,17 @@ print_command_help(const struct command *command)
 	return WEIR_EXIT_OK;
 }
 
-/* Bad usage: what was given and what was expected. */
+/* Bad usage: what was given, NULL where nothing was, and what was expected. */
 static enum weir_exit
 bad_usage(const char *given, const char *expected)
 {
-	char *clean = weir_text_clean(given, strlen(given), false);
+	char *clean;
+
+	if (given == NULL) {
+		fprintf(stderr, "weirctl: %s (see weirctl --help)\n", expected);
+		return WEIR_EXIT_USAGE;
+	}
+	clean = weir_text_clean(given, strlen(given), false);
 
 	fprintf(stderr, "weirctl: %s: %s (see weirctl --help)\n", clean, expected);
 	free(clean);
@@ -98,16 +105,14 @@ static enum weir_exit
 parse_options(int argc, char **argv, struct weir_options *options, unsigned int *seen)
 {
 	static const struct option longs[] = {
-	    {"socket", required_argument, NULL, 's'},
-	    {"json", no_argument, NULL, 'j'},
-	    {"help", no_argument, NULL, 'h'},
-	    {"after", required_argument, NULL, 'a'},
-	    {NULL, 0, NULL, 0},
+	    {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+	    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'v'},
+	    {"after", required_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
 	};
 	int option, at = 1;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":n:i:", longs, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":hn:i:", longs, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			if (*optarg == '\0')
@@ -119,6 +124,9 @@ parse_options(int argc, char **argv, struct weir_options *options, unsigned int 
 			break;
 		case 'h':
 			options->help = true;
+			break;
+		case 'v':
+			options->version = true;
 			break;
 		case 'a':
 			*seen |= TAKES_AFTER;
@@ -169,6 +177,33 @@ run_command(const struct command *command, int n_operands, char **operands, unsi
 	return command->run(options);
 }
 
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* "help [COMMAND]" */
+static enum weir_exit
+run_help(int n_operands, char **operands)
+{
+	const struct command *command;
+
+	if (n_operands == 0) {
+		print_help();
+		return WEIR_EXIT_OK;
+	}
+	if (n_operands > 1)
+		return bad_usage(operands[1], "expected nothing more");
+	command = find_command(operands[0]);
+	return command != NULL ? print_command_help(command)
+	                       : bad_usage(operands[0], "unknown command");
+}
+
 static enum weir_exit
 run(int argc, char **argv)
 {
@@ -179,21 +214,22 @@ run(int argc, char **argv)
 	};
 	unsigned int seen = 0;
 	enum weir_exit status = parse_options(argc, argv, &options, &seen);
+	const struct command *command;
 
 	if (status != WEIR_EXIT_OK)
 		return status;
-	if (optind == argc) {
-		if (!options.help)
-			return bad_usage("weirctl", "expected a command");
-		print_help();
+	if (options.version) {
+		printf("weirctl %s\n", WEIR_VERSION);
 		return WEIR_EXIT_OK;
 	}
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(argv[optind], commands[i].name) == 0)
-			return run_command(&commands[i], argc - optind - 1, argv + optind + 1, seen,
-			                   &options);
-	}
-	return bad_usage(argv[optind], "unknown command");
+	if (optind == argc)
+		return options.help ? run_help(0, NULL) : bad_usage(NULL, "expected a command");
+	if (strcmp(argv[optind], "help") == 0)
+		return run_help(argc - optind - 1, argv + optind + 1);
+	command = find_command(argv[optind]);
+	if (command == NULL)
+		return bad_usage(argv[optind], "unknown command");
+	return run_command(command, argc - optind - 1, argv + optind + 1, seen, &options);
 }
 
 int

@@ -176,6 +176,7 @@ parse_all(const struct place *top, struct weir_status *status)
 
 	if (get_string(top, "state", &status->state) != 0 ||
 	    get_seconds(top, "uptime_s", &status->uptime_s) != 0 ||
+	    get_number(top, "largest_frame_bytes", &status->largest_frame_bytes) != 0 ||
 	    get_list(top, "links", sizeof(*status->links), &links, &items, &status->n_links) != 0)
 		return -EPROTO;
 	status->links = items;
@@ -364,9 +365,10 @@ weir_status_rate(uint64_t from, uint64_t to, double seconds)
 }
 
 enum weir_exhaustion
-weir_status_exhaustion(const struct weir_cap_status *cap, uint64_t byte_s, uint64_t *ns)
+weir_status_exhaustion(const struct weir_status *status, const struct weir_cap_status *cap,
+                       uint64_t byte_s, uint64_t *ns)
 {
-	if (cap->remaining_bytes == 0)
+	if (cap->remaining_bytes == 0 || cap->remaining_bytes < status->largest_frame_bytes)
 		return WEIR_EXHAUSTION_NOW;
 	if (byte_s == WEIR_RATE_UNKNOWN)
 		return WEIR_EXHAUSTION_UNKNOWN;

@@ -47,6 +47,7 @@ struct weir_status {
 	uint64_t local_ns; /* CLOCK_MONOTONIC, when the answer had arrived */
 	const char *state;
 	double uptime_s;
+	uint64_t largest_frame_bytes;
 	size_t n_links, n_classes, n_budgets;
 	struct weir_link_status *links;
 	struct weir_class_status *classes;
@@ -101,13 +102,14 @@ uint64_t weir_status_rate(uint64_t from, uint64_t to, double seconds);
 enum weir_exhaustion {
 	WEIR_EXHAUSTION_UNKNOWN,  /* the rate is not known */
 	WEIR_EXHAUSTION_NEVER,    /* nothing flows, or so little that the window frees as much */
-	WEIR_EXHAUSTION_NOW,      /* nothing is left */
+	WEIR_EXHAUSTION_NOW,      /* less is left than one largest frame */
 	WEIR_EXHAUSTION_IN,       /* a lifetime cap, after *ns at this rate */
 	WEIR_EXHAUSTION_EARLIEST, /* a window: after *ns if nothing comes back until then */
 };
 
-/* When a cap will be reached at byte_s wire bytes a second. */
-enum weir_exhaustion weir_status_exhaustion(const struct weir_cap_status *cap, uint64_t byte_s,
+/* When one of the status's caps will be reached at byte_s wire bytes a second. */
+enum weir_exhaustion weir_status_exhaustion(const struct weir_status *status,
+                                            const struct weir_cap_status *cap, uint64_t byte_s,
                                             uint64_t *ns);
 
 #endif

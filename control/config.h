@@ -97,7 +97,10 @@ int weir_config_parse(const char *name, const char *text, size_t text_bytes,
                       struct weir_config **config, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* The same for a file, of at most WEIR_POLICY_MAX_BYTES. Also -ENOENT and other -errno. */
+/*
+ * The same for a file, of at most WEIR_POLICY_MAX_BYTES. It must be a regular one: others could
+ * keep the reader waiting for ever. Also -ENOENT and other -errno.
+ */
 int weir_config_load(const char *path, struct weir_config **config, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 

@@ -267,6 +267,57 @@ device_key(const char *device, char key[WEIR_DEVICE_SIZE + 8])
 	key[used] = '\0';
 }
 
+/*
+ * The value, up to a comma, of an argument that names what one port only can use: a kernel
+ * interface, or a file to write to. NULL for other arguments.
+ */
+static const char *
+exclusive_value(const char *argument)
+{
+	static const char *const keys[] = {
+	    "iface=", "rx_iface=", "rx_iface_in=", "tx_iface=", "tx_pcap=",
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t length = strlen(keys[i]);
+
+		if (strncmp(argument, keys[i], length) == 0)
+			return strncmp(argument + length, "/dev/", 5) == 0 ? NULL
+			                                                   : argument + length;
+	}
+	return NULL;
+}
+
+/* The argument behind this one, or NULL. */
+static const char *
+next_argument(const char *argument)
+{
+	argument = strchr(argument, ',');
+	return argument == NULL ? NULL : argument + 1;
+}
+
+/* The argument of device that names what other names, too; or NULL. */
+static const char *
+shared_argument(const char *device, const char *other)
+{
+	const char *mine, *theirs;
+
+	for (mine = next_argument(device); mine != NULL; mine = next_argument(mine)) {
+		const char *value = exclusive_value(mine);
+
+		for (theirs = value == NULL ? NULL : next_argument(other); theirs != NULL;
+		     theirs = next_argument(theirs)) {
+			const char *taken = exclusive_value(theirs);
+			size_t length = strcspn(value, ",");
+
+			if (taken != NULL && length > 0 && strcspn(taken, ",") == length &&
+			    memcmp(value, taken, length) == 0)
+				return mine;
+		}
+	}
+	return NULL;
+}
+
 static int
 get_device(struct weir_config_build *build, uint32_t index, const char *text)
 {
@@ -274,6 +325,7 @@ get_device(struct weir_config_build *build, uint32_t index, const char *text)
 	struct weir_port_config *ports = build->config->ports;
 	char key[WEIR_DEVICE_SIZE + 8], other[WEIR_DEVICE_SIZE + 8];
 	size_t length = strlen(text);
+	const char *shared;
 
 	if (length >= WEIR_DEVICE_SIZE || !isalnum((unsigned char)text[0]) ||
 	    strpbrk(text, " \"\\") != NULL)
@@ -288,6 +340,11 @@ get_device(struct weir_config_build *build, uint32_t index, const char *text)
 			return weir_config_refuse(build->report, &at, text,
 			                          "a device that port %s does not use",
 			                          ports[i].name);
+		shared = shared_argument(text, ports[i].device);
+		if (shared != NULL)
+			return weir_config_refuse(build->report, &at, text,
+			                          "%.*s to name what port %s does not use",
+			                          (int)strcspn(shared, "="), shared, ports[i].name);
 	}
 	return 0;
 }

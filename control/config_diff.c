@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_SIZE 512U
+#define LINE_SIZE 768U /* two devices and a name take 600 */
 
 struct diff {
 	const struct weir_config *from, *to;
@@ -44,12 +44,13 @@ say_limit(const struct diff *diff, const char *what, const char *name, const cha
 	    what, name, key, print(from, before), print(to, after));
 }
 
-/* Says that two texts of the appliance differ. */
+/* Says that two texts differ, of something that can't change while Weir runs. */
 static void
-say_text(const struct diff *diff, const char *key, const char *from, const char *to)
+say_text(const struct diff *diff, const char *what, const char *key, const char *from,
+         const char *to)
 {
 	if (strcmp(from, to) != 0)
-		say(diff, WEIR_CHANGE_RESTART, "appliance: %s %s -> %s", key,
+		say(diff, WEIR_CHANGE_RESTART, "%s: %s %s -> %s", what, key,
 		    from[0] != '\0' ? from : "none", to[0] != '\0' ? to : "none");
 }
 
@@ -75,17 +76,19 @@ diff_list(const struct diff *diff, const char *key, const uint32_t *from, uint32
 	static_assert(WEIR_USERS_MAX <= WEIR_WORKERS_MAX, "both lists fit");
 	print_numbers(from, n_from, before, sizeof(before));
 	print_numbers(to, n_to, after, sizeof(after));
-	say_text(diff, key, before, after);
+	say_text(diff, "appliance", key, before, after);
 }
 
+/* missing: what 0 stands for. */
 static void
-diff_number(const struct diff *diff, const char *key, uint64_t from, uint64_t to)
+diff_number(const struct diff *diff, const char *what, const char *key, const char *missing,
+            uint64_t from, uint64_t to)
 {
 	char before[24], after[24];
 
 	snprintf(before, sizeof(before), "%llu", (unsigned long long)from);
 	snprintf(after, sizeof(after), "%llu", (unsigned long long)to);
-	say_text(diff, key, before, after);
+	say_text(diff, what, key, from == 0 ? missing : before, to == 0 ? missing : after);
 }
 
 static void
@@ -95,27 +98,31 @@ diff_appliance(const struct diff *diff)
 	const struct weir_config_appliance *to = &diff->to->appliance;
 	char before[WEIR_QUANTITY_SIZE], after[WEIR_QUANTITY_SIZE];
 
-	say_text(diff, "name", from->name, to->name);
+	say_text(diff, "appliance", "name", from->name, to->name);
 	diff_list(diff, "workers", from->workers, from->n_workers, to->workers, to->n_workers);
-	diff_number(diff, "control_lcore", from->control_lcore, to->control_lcore);
-	say_text(diff, "memory", weir_quantity_print_bytes(from->memory_bytes, before),
+	diff_number(diff, "appliance", "control_lcore", "0", from->control_lcore,
+	            to->control_lcore);
+	say_text(diff, "appliance", "memory", weir_quantity_print_bytes(from->memory_bytes, before),
 	         weir_quantity_print_bytes(to->memory_bytes, after));
-	say_text(diff, "huge_pages", weir_config_word_of(weir_config_huge_pages, from->huge_pages),
+	say_text(diff, "appliance", "huge_pages",
+	         weir_config_word_of(weir_config_huge_pages, from->huge_pages),
 	         weir_config_word_of(weir_config_huge_pages, to->huge_pages));
-	say_text(diff, "allow_remote_numa", from->allow_remote_numa ? "true" : "false",
+	say_text(diff, "appliance", "allow_remote_numa", from->allow_remote_numa ? "true" : "false",
 	         to->allow_remote_numa ? "true" : "false");
-	say_text(diff, "ledger", from->ledger, to->ledger);
-	say_text(diff, "control_socket", from->control_socket, to->control_socket);
-	say_text(diff, "read_socket", from->read_socket, to->read_socket);
+	say_text(diff, "appliance", "ledger", from->ledger, to->ledger);
+	say_text(diff, "appliance", "control_socket", from->control_socket, to->control_socket);
+	say_text(diff, "appliance", "read_socket", from->read_socket, to->read_socket);
 	diff_list(diff, "control_users", from->control_users, from->n_control_users,
 	          to->control_users, to->n_control_users);
 	diff_list(diff, "read_users", from->read_users, from->n_read_users, to->read_users,
 	          to->n_read_users);
-	diff_number(diff, "metrics_port", from->metrics_port, to->metrics_port);
-	say_text(diff, "heartbeat_limit",
+	diff_number(diff, "appliance", "metrics_port", "none", from->metrics_port,
+	            to->metrics_port);
+	say_text(diff, "appliance", "heartbeat_limit",
 	         weir_quantity_print_duration(from->heartbeat_limit_ns, before),
 	         weir_quantity_print_duration(to->heartbeat_limit_ns, after));
-	say_text(diff, "drain_limit", weir_quantity_print_duration(from->drain_limit_ns, before),
+	say_text(diff, "appliance", "drain_limit",
+	         weir_quantity_print_duration(from->drain_limit_ns, before),
 	         weir_quantity_print_duration(to->drain_limit_ns, after));
 }
 
@@ -134,12 +141,36 @@ diff_asset(const struct diff *diff)
 		say(diff, WEIR_CHANGE_NEUTRAL, "asset: changed");
 }
 
-static bool
-same_port(const struct weir_port_config *a, const struct weir_port_config *b)
+static void
+diff_port(const struct diff *diff, const struct weir_port_config *from,
+          const struct weir_port_config *to)
 {
-	return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
-	       a->mtu_bytes == b->mtu_bytes && a->rx_queues == b->rx_queues &&
-	       a->rx_descriptors == b->rx_descriptors && a->tx_descriptors == b->tx_descriptors;
+	char what[WEIR_NAME_SIZE + 8];
+
+	snprintf(what, sizeof(what), "port %s", from->name);
+	say_text(diff, what, "name", from->name, to->name);
+	say_text(diff, what, "device", from->device, to->device);
+	diff_number(diff, what, "mtu", "0", from->mtu_bytes, to->mtu_bytes);
+	diff_number(diff, what, "rx_queues", "0", from->rx_queues, to->rx_queues);
+	diff_number(diff, what, "rx_descriptors", "default", from->rx_descriptors,
+	            to->rx_descriptors);
+	diff_number(diff, what, "tx_descriptors", "default", from->tx_descriptors,
+	            to->tx_descriptors);
+}
+
+/* A port that has another number and the same name has been told about as a port. */
+static void
+diff_link(const struct diff *diff, const struct weir_config_link *from,
+          const struct weir_config_link *to)
+{
+	char what[WEIR_NAME_SIZE + 8];
+
+	snprintf(what, sizeof(what), "link %s", from->name);
+	say_text(diff, what, "name", from->name, to->name);
+	say_text(diff, what, "inside", diff->from->ports[from->inside].name,
+	         diff->to->ports[to->inside].name);
+	say_text(diff, what, "outside", diff->from->ports[from->outside].name,
+	         diff->to->ports[to->outside].name);
 }
 
 /* Ports and links are known by their place in the list to what runs, so order matters. */
@@ -154,23 +185,16 @@ diff_places(const struct diff *diff)
 			say(diff, WEIR_CHANGE_RESTART, "port %s: removed", from->ports[i].name);
 		else if (i >= from->n_ports)
 			say(diff, WEIR_CHANGE_RESTART, "port %s: added", to->ports[i].name);
-		else if (!same_port(&from->ports[i], &to->ports[i]))
-			say(diff, WEIR_CHANGE_RESTART, "port %s: changed%s%s", from->ports[i].name,
-			    strcmp(from->ports[i].name, to->ports[i].name) != 0 ? " to " : "",
-			    strcmp(from->ports[i].name, to->ports[i].name) != 0 ? to->ports[i].name
-			                                                        : "");
+		else
+			diff_port(diff, &from->ports[i], &to->ports[i]);
 	}
 	for (i = 0; i < from->n_links || i < to->n_links; i++) {
-		const struct weir_config_link *a = &from->links[i], *b = &to->links[i];
-
 		if (i >= to->n_links)
-			say(diff, WEIR_CHANGE_RESTART, "link %s: removed", a->name);
+			say(diff, WEIR_CHANGE_RESTART, "link %s: removed", from->links[i].name);
 		else if (i >= from->n_links)
-			say(diff, WEIR_CHANGE_RESTART, "link %s: added", b->name);
-		else if (strcmp(a->name, b->name) != 0)
-			say(diff, WEIR_CHANGE_RESTART, "link %s: changed to %s", a->name, b->name);
-		else if (a->inside != b->inside || a->outside != b->outside)
-			say(diff, WEIR_CHANGE_RESTART, "link %s: ports changed", a->name);
+			say(diff, WEIR_CHANGE_RESTART, "link %s: added", to->links[i].name);
+		else
+			diff_link(diff, &from->links[i], &to->links[i]);
 	}
 }
 

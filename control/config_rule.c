@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The rules: what each key means, which keys contradict each other, and which rule is idle. */
 #include "control/config_build.h"
+#include "control/config_cover.h"
 #include "control/config_shape.h"
 #include "control/quantity.h"
 
@@ -195,34 +196,47 @@ build_rule(struct weir_config_build *build, uint32_t index)
 	return rc;
 }
 
+/* Refuses rules[index], all of whose frames rules[last] takes, or the rules up to it. */
+static int
+refuse_hidden(struct weir_config_build *build, uint32_t index, uint32_t last, bool alone)
+{
+	struct weir_config_at at = weir_config_at("rules", index, NULL);
+	struct weir_config_at taker = weir_config_at("rules", last, NULL);
+
+	return weir_config_refuse(build->report, &at, "never reached",
+	                          alone ? "frames that rules[%u] on line %u does not take first"
+	                                : "frames that the rules up to rules[%u] on line %u do "
+	                                  "not take first",
+	                          last, weir_config_tree_line(build->report->tree, &taker));
+}
+
 /*
- * Refuses a rule that an earlier one leaves nothing. Each pair is compared, 8 million for the most
- * rules that a policy may have: tens of milliseconds whatever the rules are, where an index would
- * be fast for some policies only.
+ * Refuses a rule that earlier ones leave nothing: one that does it alone, if there is one, is the
+ * better explanation. For that each pair is compared, 8 million for the most rules that a policy
+ * may have: tens of milliseconds whatever the rules are, where an index would be fast for some
+ * policies only.
  */
 static int
 check_reach(struct weir_config_build *build)
 {
 	const struct weir_config *config = build->config;
 	struct weir_shape *shapes = calloc(config->n_rules + 1, sizeof(*shapes));
-	struct weir_config_at at, first;
-	int rc = 0;
+	struct weir_cover *cover = NULL;
+	uint32_t first, last;
+	int rc;
 
 	if (shapes == NULL)
 		return -ENOMEM;
+	rc = weir_cover_new(config->rules, config->n_rules, config->n_links, &cover);
 	for (uint32_t i = 0; rc == 0 && i < config->n_rules; i++) {
 		weir_shape_make(&config->rules[i], &shapes[i]);
-		for (uint32_t j = 0; rc == 0 && j < i; j++) {
-			if (!weir_shape_contains(&shapes[j], &shapes[i]))
-				continue;
-			at = weir_config_at("rules", i, NULL);
-			first = weir_config_at("rules", j, NULL);
-			rc = weir_config_refuse(
-			    build->report, &at, "never reached",
-			    "frames that rules[%u] on line %u does not take first", j,
-			    weir_config_tree_line(build->report->tree, &first));
-		}
+		for (uint32_t j = 0; rc == 0 && j < i; j++)
+			if (weir_shape_contains(&shapes[j], &shapes[i]))
+				rc = refuse_hidden(build, i, j, true);
+		if (rc == 0 && weir_cover_hides(cover, i, &first, &last))
+			rc = refuse_hidden(build, i, last, first == last);
 	}
+	weir_cover_free(cover);
 	free(shapes);
 	return rc;
 }

@@ -7,7 +7,7 @@
 #define WEIR_TESTS_UNIT_CONFIG_MODEL_H
 
 #include "control/config.h"
-#include "control/config_shape.h"
+#include "control/config_cover.h"
 #include "tests/unit/harness.h"
 
 #include <arpa/inet.h>
@@ -95,7 +95,7 @@ model_ports(struct weir_random *random, struct weir_config *config)
 			port->tx_descriptors = (uint32_t)weir_random_between(random, 64, 32768);
 		snprintf(port->name, sizeof(port->name), "p%u", i);
 		snprintf(port->device, sizeof(port->device),
-		         i % 2 == 0 ? "0000:%02x:00.0" : "net_tap%u,iface=a:b,#c=[%%]", i);
+		         i % 2 == 0 ? "0000:%02x:00.0" : "net_tap%u,iface=a:b%u,#c=[%%]", i, i);
 	}
 	for (uint32_t i = 0; i < config->n_links; i++) {
 		snprintf(config->links[i].name, sizeof(config->links[i].name), "l%u", i);
@@ -224,20 +224,18 @@ model_rule(struct weir_random *random, const struct weir_config *config, struct 
 static inline void
 model_rules(struct weir_random *random, struct weir_config *config)
 {
-	struct weir_shape shapes[60];
-	struct weir_rule rule;
+	uint32_t n = (uint32_t)weir_random_below(random, 61), first, last;
+	struct weir_cover *cover = NULL;
+	struct weir_rule rules[60] = {0};
 
-	config->rules = calloc(WEIR_TEST_COUNT(shapes), sizeof(*config->rules));
-	for (uint32_t i = (uint32_t)weir_random_below(random, 61); i > 0; i--) {
-		bool idle = false;
-
-		model_rule(random, config, &rule);
-		weir_shape_make(&rule, &shapes[config->n_rules]);
-		for (uint32_t j = 0; j < config->n_rules; j++)
-			idle = idle || weir_shape_contains(&shapes[j], &shapes[config->n_rules]);
-		if (!idle)
-			config->rules[config->n_rules++] = rule;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		model_rule(random, config, &rules[i]);
+	config->rules = calloc(n + 1, sizeof(*config->rules));
+	CU_ASSERT_EQUAL_FATAL(weir_cover_new(rules, n, config->n_links, &cover), 0);
+	for (uint32_t i = 0; i < n; i++)
+		if (!weir_cover_hides(cover, i, &first, &last))
+			config->rules[config->n_rules++] = rules[i];
+	weir_cover_free(cover);
 }
 
 /* A valid policy. Free with weir_config_free. */

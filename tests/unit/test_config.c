@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Wrapped allocators: the one after `allowed` others fails; negative: none. */
@@ -516,6 +517,28 @@ test_load(void)
 	unlink(path);
 }
 
+/* What is no regular file is refused at once: nobody writes to this pipe, and zero never ends. */
+static void
+test_load_special(void)
+{
+	struct weir_config *config = NULL;
+	char error[ERROR_SIZE], folder[] = "/tmp/weir-test-XXXXXX", path[64], expected[128];
+	const char *const paths[] = {path, "/dev/zero", "/dev/null"};
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/pipe", folder);
+	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+	alarm(60);
+	for (size_t i = 0; i < WEIR_TEST_COUNT(paths); i++) {
+		CU_ASSERT_EQUAL(weir_config_load(paths[i], &config, error, sizeof(error)), -EINVAL);
+		snprintf(expected, sizeof(expected), "%s: expected a regular file", paths[i]);
+		CU_ASSERT_STRING_EQUAL(error, expected);
+	}
+	alarm(0);
+	unlink(path);
+	rmdir(folder);
+}
+
 static const struct weir_test tests[] = {
     {"each wrong file has its one-line error", test_bad_files},
     {"right files print as expected", test_good_files},
@@ -528,6 +551,7 @@ static const struct weir_test tests[] = {
     {"encoding", test_encoding},
     {"hostile text", test_hostile},
     {"files", test_load},
+    {"no files", test_load_special},
 };
 
 int

@@ -76,12 +76,20 @@ static const struct {
      "+ rules[3] added: {vlan: none, class: log}\n"},
     {"- {name: log, ", "- {name: new, budget: total, rate: 1 bit/s, burst: 2 kB}\n- {name: log, ",
      "+ class new: added with 1 bit/s\n"},
-    {"net_null0", "net_null7", "R port in0: changed\n"},
+    {"net_null0", "net_null7", "R port in0: device net_null0 -> net_null7\n"},
+    {"net_null1}", "net_null1, mtu: 576, rx_queues: 2, rx_descriptors: 64, tx_descriptors: 128}",
+     "R port out0: mtu 1500 -> 576\nR port out0: rx_queues 1 -> 2\n"
+     "R port out0: rx_descriptors default -> 64\nR port out0: tx_descriptors default -> 128\n"},
+    {"- {name: in0, device: net_null0}\n- {name: out0, device: net_null1}\n",
+     "- {name: out0, device: net_null1}\n- {name: in0, device: net_null0}\n",
+     "R port in0: name in0 -> out0\nR port in0: device net_null0 -> net_null1\n"
+     "R port out0: name out0 -> in0\nR port out0: device net_null1 -> net_null0\n"},
     {"name: up, inside: in0, outside: out0", "name: up, inside: out0, outside: in0",
-     "R link up: ports changed\n"},
-    {"ports:\n", "appliance: {workers: [1, 2], memory: 1 GiB, read_socket: /r}\nports:\n",
+     "R link up: inside in0 -> out0\nR link up: outside out0 -> in0\n"},
+    {"ports:\n",
+     "appliance: {workers: [1, 2], memory: 1 GiB, read_socket: /r, metrics_port: 9}\nports:\n",
      "R appliance: workers [1] -> [1, 2]\nR appliance: memory 512 MiB -> 1 GiB\n"
-     "R appliance: read_socket none -> /r\n"},
+     "R appliance: read_socket none -> /r\nR appliance: metrics_port none -> 9\n"},
     {"ports:\n", "asset: {name: a, weights: 1 TB, compression: 2, survive: 1 d}\nports:\n",
      "= asset: added\n"},
 };
@@ -130,7 +138,7 @@ test_diff_removed(void)
 	    weir_config_parse("to", text, strlen(text), &to, error, sizeof(error)), 0);
 	weir_config_diff(from, to, collect, lines);
 	CU_ASSERT_STRING_EQUAL(lines,
-	                       "R link up: changed to down\n"
+	                       "R link up: name up -> down\n"
 	                       "+ budget total: cap per 1 d of 1 MB removed\n"
 	                       "= budget part: removed (what it was charged stays charged)\n"
 	                       "= budget mid: added\n"

@@ -1,54 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What rules cover, compared with what they mean: by trying frames. */
 #include "control/config_shape.h"
+#include "tests/unit/config_probe.h"
 #include "tests/unit/harness.h"
 
 #include <string.h>
-
-/* A frame's key, as far as rules look at it. */
-struct probe {
-	uint32_t link, ethertype, vlan, protocol;
-	uint8_t family;
-	bool has_ports;
-	uint16_t ports[2];
-	const uint8_t *addresses[2];
-};
-
-static bool
-in_prefix(const struct weir_prefix *prefix, const struct probe *probe, const uint8_t *address)
-{
-	if (prefix->family == WEIR_FAMILY_L2)
-		return true;
-	if (prefix->family != probe->family)
-		return false;
-	for (uint32_t bit = 0; bit < prefix->length; bit++)
-		if (((prefix->address[bit / 8] ^ address[bit / 8]) & (0x80U >> bit % 8)) != 0)
-			return false;
-	return true;
-}
-
-static bool
-in_range(const struct probe *probe, int side, uint16_t low, uint16_t high)
-{
-	if (low == 0 && high == 65535)
-		return true;
-	return probe->has_ports && probe->ports[side] >= low && probe->ports[side] <= high;
-}
-
-/* What a rule means, spelled out: the reference that shapes are compared with. */
-static bool
-matches(const struct weir_rule *rule, const struct probe *probe)
-{
-	return (rule->link == WEIR_ANY || rule->link == probe->link) &&
-	       (rule->vlan == WEIR_ANY || rule->vlan == probe->vlan) &&
-	       (rule->ethertype == WEIR_ANY || rule->ethertype == probe->ethertype) &&
-	       (rule->protocol == WEIR_ANY ||
-	        (probe->family != WEIR_FAMILY_L2 && rule->protocol == probe->protocol)) &&
-	       in_prefix(&rule->source, probe, probe->addresses[0]) &&
-	       in_prefix(&rule->destination, probe, probe->addresses[1]) &&
-	       in_range(probe, 0, rule->source_port_low, rule->source_port_high) &&
-	       in_range(probe, 1, rule->destination_port_low, rule->destination_port_high);
-}
 
 #define PROBES_MAX 40000U
 
@@ -191,8 +147,8 @@ test_shapes(void)
 			weir_shape_make(&rules[j], &shapes[j]);
 		}
 		for (uint32_t j = 0; j < n && (inside || !meet); j++) {
-			bool inner = matches(&rules[1], &probes[j]);
-			bool outer = inner && matches(&rules[0], &probes[j]);
+			bool inner = probe_matches(&rules[1], &probes[j]);
+			bool outer = inner && probe_matches(&rules[0], &probes[j]);
 
 			inside = inside && (!inner || outer);
 			meet = meet || outer;

@@ -19,7 +19,9 @@
 
 #define CALIBRATION_NS   (200 * WEIR_NS_PER_MS)
 #define PORT_LINE_SIZE   512U
+#define BYTES_PER_MIB    (UINT64_C(1) << 20)
 #define DIGEST_RAW_BYTES 32U
+#define LEDGER_PREFIX    "ledger: " /* of the ledger's own messages */
 
 static_assert(WEIR_DIGEST_SIZE == 2 * DIGEST_RAW_BYTES + 1, "a digest in hexadecimal");
 
@@ -76,10 +78,13 @@ weir_appliance_open_ledger(struct weir_appliance *appliance, char *error)
 	code = weir_ledger_open(disk, appliance->credit, &defaults, &appliance->ledger, reason,
 	                        sizeof(reason));
 	if (code < 0) {
+		const char *what = reason[0] != '\0' ? reason : strerror(-code);
+		size_t said = strlen(LEDGER_PREFIX);
+
 		appliance->ledger = NULL;
 		disk->ops->close(disk);
 		snprintf(error, WEIR_ERROR_SIZE, "ledger %s: %s", path,
-		         reason[0] != '\0' ? reason : strerror(-code));
+		         strncmp(what, LEDGER_PREFIX, said) == 0 ? what + said : what);
 	}
 	return code;
 }
@@ -124,6 +129,9 @@ weir_appliance_start_eal(struct weir_appliance *appliance, char *error)
 
 	if (code < 0)
 		return code;
+	fprintf(stderr, "weir: memory: %" PRIu64 " MiB on %s pages\n",
+	        (config->appliance.memory_bytes + BYTES_PER_MIB - 1) / BYTES_PER_MIB,
+	        appliance->huge_pages ? "huge" : "normal");
 	code = weir_clock_calibrate(CALIBRATION_NS, &appliance->clock);
 	if (code < 0) {
 		snprintf(error, WEIR_ERROR_SIZE,
@@ -168,13 +176,13 @@ weir_appliance_warn_memory(struct weir_appliance *appliance)
 {
 	uint64_t waiting = weir_placement_waiting(appliance->config);
 
-	if (waiting > appliance->room_frames)
+	if (waiting > appliance->room_frames / 2)
 		weir_events_post(appliance->events, WEIR_WARNING, "memory_short",
 		                 "by the backlogs %" PRIu64 " of the shortest frames may wait, and "
 		                 "there are buffers for %" PRIu64
-		                 ": full queues can cost frames on "
-		                 "receipt (more appliance.memory, or shorter backlogs)",
-		                 waiting, appliance->room_frames);
+		                 ": queues are kept shorter (more appliance.memory, or shorter "
+		                 "backlogs)",
+		                 waiting, appliance->room_frames / 2);
 }
 
 int
@@ -230,6 +238,8 @@ weir_appliance_make_dataplane(struct weir_appliance *appliance, char *error)
 		return -ENOMEM;
 	}
 	code = weir_placement_workers(config, appliance->ports, workers, error, WEIR_ERROR_SIZE);
+	for (uint32_t w = 0; w < dataplane.n_workers; w++)
+		workers[w].waiting_max = appliance->room_frames / dataplane.n_workers;
 	if (code == 0)
 		code = weir_apply_first(appliance, &dataplane, error);
 	free(workers);
@@ -280,7 +290,7 @@ weir_appliance_run(struct weir_appliance *appliance, char *error)
 }
 
 void
-weir_appliance_pulse(struct weir_appliance *appliance)
+weir_appliance_pulse(const struct weir_appliance *appliance)
 {
 	weir_dataplane_pulse(appliance->dataplane, rte_rdtsc());
 }

@@ -43,6 +43,7 @@ enum weir_port_state {
 struct weir_port_watch {
 	enum weir_port_state state;
 	uint64_t token; /* DOWN: by when no worker uses it any more */
+	uint32_t downs; /* UP: weir_port_downs by then */
 	bool failed;    /* to restart, and told */
 };
 
@@ -67,6 +68,7 @@ struct weir_appliance {
 
 	struct weir_dataplane *dataplane;
 	struct weir_worker_watch workers[WEIR_WORKERS_MAX];
+	bool ledger_slow; /* and told (watch.c) */
 
 	/* The policy in force: how config's classes and budgets are called elsewhere. */
 	uint64_t generation;
@@ -124,7 +126,7 @@ int weir_appliance_halt(struct weir_appliance *appliance, void (*meanwhile)(void
     __attribute__((warn_unused_result));
 
 /* The workers' pulse: without it they stop egress. */
-void weir_appliance_pulse(struct weir_appliance *appliance);
+void weir_appliance_pulse(const struct weir_appliance *appliance);
 
 /* Posts an event where queues may hold more frames than there are buffers. */
 void weir_appliance_warn_memory(struct weir_appliance *appliance);

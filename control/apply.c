@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <rte_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,52 @@ fail(int code, char *error, const char *message)
 {
 	snprintf(error, WEIR_ERROR_SIZE, "%s", message);
 	return code;
+}
+
+/* A compilation on a thread of its own. */
+struct compilation {
+	const struct weir_config *config;
+	const struct weir_policy_binding *binding;
+	struct weir_snapshot *snapshot;
+	char *error;
+	int code;
+	_Atomic bool done;
+};
+
+static void *
+run_compilation(void *arg)
+{
+	struct compilation *work = arg;
+
+	work->code = weir_policy_compile(work->config, work->binding, &work->snapshot, work->error,
+	                                 WEIR_ERROR_SIZE);
+	atomic_store(&work->done, true);
+	return NULL;
+}
+
+/*
+ * Compiles, which can take seconds where rules have many wide port ranges. The workers must not
+ * miss the pulse meanwhile: egress would stop. The control thread waits, so nothing changes.
+ */
+static int
+compile(const struct weir_appliance *appliance, const struct weir_config *config,
+        const struct weir_policy_binding *binding, struct weir_snapshot **snapshot, char *error)
+{
+	const struct timespec pause = {.tv_nsec = (long)WEIR_NS_PER_MS};
+	struct compilation work = {.config = config, .binding = binding, .error = error};
+	pthread_t thread;
+
+	if (appliance->dataplane == NULL)
+		return weir_policy_compile(config, binding, snapshot, error, WEIR_ERROR_SIZE);
+	if (pthread_create(&thread, NULL, run_compilation, &work) != 0)
+		return fail(-ENOMEM, error, "out of memory");
+	while (!atomic_load(&work.done)) {
+		weir_appliance_pulse(appliance);
+		nanosleep(&pause, NULL);
+	}
+	pthread_join(thread, NULL);
+	*snapshot = work.snapshot;
+	return work.code;
 }
 
 /*
@@ -84,7 +131,7 @@ prepare(const struct weir_appliance *appliance, const struct weir_config *config
 	    .tsc_hz = appliance->clock.tsc_hz,
 	    .node = weir_memory_node_of_cpu(config->appliance.workers[0]),
 	};
-	code = weir_policy_compile(config, &binding, &change->snapshot, error, WEIR_ERROR_SIZE);
+	code = compile(appliance, config, &binding, &change->snapshot, error);
 	if (code < 0) {
 		change->snapshot = NULL;
 		change_free(change);
@@ -133,9 +180,27 @@ bind_change(struct weir_appliance *appliance, struct weir_config *config, struct
 	change->plan = NULL;
 }
 
-static int
-ledger_error(int code, char *error)
+static const char *
+root_name(const struct weir_config *config)
 {
+	uint32_t root = 0;
+
+	while (config->budgets[root].parent != WEIR_ANY)
+		root++;
+	return config->budgets[root].name;
+}
+
+/* there: how the root is called in the ledger. */
+static int
+ledger_error(int code, const char *there, const struct weir_config *config, char *error)
+{
+	if (code == -EPERM && strcmp(there, root_name(config)) != 0) {
+		snprintf(error, WEIR_ERROR_SIZE,
+		         "ledger: the root budget is called %s there and can't be called %s: its "
+		         "charge would be lost",
+		         there, root_name(config));
+		return code;
+	}
 	if (code == -ENOSPC)
 		return fail(code, error,
 		            "ledger: no room: it has seen too many names of budgets already");
@@ -165,7 +230,11 @@ weir_apply_first(struct weir_appliance *appliance, const struct weir_dataplane_c
 	code = weir_ledger_set_policy(appliance->ledger, appliance->config, weir_clock_boot_ns(),
 	                              change.budget_ids);
 	if (code < 0) {
-		code = ledger_error(code, error);
+		const char *there = "";
+
+		if (code == -EPERM)
+			there = weir_ledger_get_name(appliance->ledger, WEIR_LEDGER_ROOT);
+		code = ledger_error(code, there, appliance->config, error);
 		change.snapshot = NULL; /* the dataplane's by now */
 		change_free(&change);
 		goto dataplane;
@@ -372,7 +441,7 @@ change_policy(struct weir_appliance *appliance, struct weir_config *config, char
 	code = change_ledger(appliance, config, &change);
 	if (code < 0) {
 		change_free(&change);
-		return ledger_error(code, error);
+		return ledger_error(code, root_name(before), config, error);
 	}
 	bind_change(appliance, config, &change);
 	appliance->retired = weir_dataplane_publish(appliance->dataplane, change.snapshot,
@@ -402,9 +471,12 @@ weir_apply_policy(struct weir_appliance *appliance, struct weir_config *config, 
 int
 weir_apply_check(struct weir_appliance *appliance, const struct weir_config *config, char *error)
 {
+	const char *root = root_name(appliance->config);
 	struct change change;
 	int code;
 
+	if (strcmp(root, root_name(config)) != 0)
+		return ledger_error(-EPERM, root, config, error);
 	weir_appliance_pulse(appliance);
 	code = prepare(appliance, config, &change, error);
 	weir_appliance_pulse(appliance);

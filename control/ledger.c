@@ -5,7 +5,6 @@
 #include "control/ledger_recover.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <search.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -23,8 +22,6 @@
  */
 #define STATE_INTERVAL_NS WEIR_NS_PER_S
 
-#define NO_BUDGET         UINT32_MAX
-
 struct weir_ledger {
 	struct weir_ledger_store store;
 	struct weir_credit *credit;
@@ -37,7 +34,6 @@ struct weir_ledger {
 	bool started;            /* a policy was set by this process */
 	bool finished;
 	bool slot_lost;
-	uint32_t root;      /* stable index, or NO_BUDGET */
 	uint32_t n_budgets; /* ever named; those in the last durable STATE, outside of set_policy */
 	uint32_t n_policy;
 	uint32_t policy[WEIR_BUDGETS_MAX]; /* stable indices */
@@ -55,42 +51,6 @@ min64(uint64_t a, uint64_t b)
 }
 
 /* ---- opening ---- */
-
-int
-weir_ledger_commission(struct weir_disk *disk)
-{
-	struct weir_ledger_store store;
-	uint8_t block[WEIR_LEDGER_BLOCK_BYTES];
-	uint64_t bytes;
-	int rc;
-
-	if (sodium_init() < 0)
-		return -EIO;
-	rc = disk->ops->size(disk, &bytes);
-	if (rc != 0)
-		return rc;
-	if (bytes != WEIR_LEDGER_FILE_BYTES)
-		return -EINVAL;
-	for (uint64_t sequence = 0; sequence < 4; sequence++) {
-		enum weir_ledger_kind kind = sequence < 2 ? WEIR_LEDGER_STATE : WEIR_LEDGER_GRANTS;
-
-		rc = disk->ops->read(disk, block, sizeof(block),
-		                     weir_ledger_slot_offset(kind, sequence));
-		if (rc != 0)
-			return rc;
-		if (sodium_is_zero(block, sizeof(block)) != 1)
-			return -EEXIST;
-	}
-	rc = weir_ledger_store_init(&store, disk);
-	randombytes_buf(store.identity, sizeof(store.identity));
-	/* Both slots of both kinds, so that from now on a slot without a record is a lost one. */
-	for (uint32_t i = 0; i < 2 && rc == 0; i++)
-		rc = weir_ledger_store_write_state(&store, 0, NULL, 0);
-	for (uint32_t i = 0; i < 2 && rc == 0; i++)
-		rc = weir_ledger_store_write_grants(&store, 0, NULL, 0);
-	weir_ledger_store_free(&store);
-	return rc;
-}
 
 /* Makes an account of a budget with what the ledger's file says of it. */
 static int
@@ -170,7 +130,6 @@ weir_ledger_open(struct weir_disk *disk, struct weir_credit *credit,
 		return -ENOMEM;
 	}
 	made->credit = credit;
-	made->root = NO_BUDGET;
 	if (tuning != NULL)
 		made->tuning = *tuning;
 	if (made->tuning.horizon_ns == 0)
@@ -366,6 +325,43 @@ weir_ledger_finish(struct weir_ledger *ledger, uint64_t now_boot_ns)
 /* ---- policy ---- */
 
 /*
+ * Whether config's root may be the root here. The first one ever keeps index 0: under another name
+ * its caps would begin anew.
+ */
+static int
+check_root(const struct weir_ledger *ledger, const struct weir_config *config)
+{
+	for (uint32_t i = 0; i < config->n_budgets && ledger->n_budgets > 0; i++) {
+		const struct weir_config_budget *budget = &config->budgets[i];
+
+		if (budget->parent == WEIR_ANY &&
+		    strncmp(budget->name, ledger->budgets[WEIR_LEDGER_ROOT].name, WEIR_NAME_SIZE) !=
+		        0)
+			return -EPERM;
+	}
+	return 0;
+}
+
+/*
+ * The stable index of a budget that is new, after n_new others. In an empty ledger the root comes
+ * before those that stand above it in the policy.
+ */
+static uint32_t
+new_id(const struct weir_ledger *ledger, const struct weir_config *config, uint32_t position,
+       uint32_t n_new)
+{
+	uint32_t root = 0;
+
+	if (ledger->n_budgets > 0)
+		return ledger->n_budgets + n_new;
+	while (root < config->n_budgets && config->budgets[root].parent != WEIR_ANY)
+		root++;
+	if (position == root)
+		return WEIR_LEDGER_ROOT;
+	return position < root ? n_new + 1 : n_new;
+}
+
+/*
  * Finds the stable index of each budget; new names get the next ones. Changes nothing.
  * n_new gets the number of new names, n_windows that of windows to be made.
  */
@@ -375,6 +371,8 @@ resolve(struct weir_ledger *ledger, const struct weir_config *config, uint32_t *
 {
 	*n_new = 0;
 	*n_windows = 0;
+	if (check_root(ledger, config) != 0)
+		return -EPERM;
 	for (uint32_t i = 0; i < config->n_budgets; i++) {
 		const struct weir_config_budget *budget = &config->budgets[i];
 		char name[WEIR_NAME_SIZE];
@@ -390,7 +388,7 @@ resolve(struct weir_ledger *ledger, const struct weir_config *config, uint32_t *
 		} else if (*n_new == WEIR_BUDGETS_MAX - ledger->n_budgets) {
 			return -ENOSPC;
 		} else {
-			ids[i] = ledger->n_budgets + (*n_new)++;
+			ids[i] = new_id(ledger, config, i, (*n_new)++);
 		}
 		for (uint32_t k = 0; k < budget->n_caps; k++)
 			if (budget->caps[k].window_ns != 0 &&
@@ -471,19 +469,23 @@ apply_budget(struct weir_ledger *ledger, const struct weir_config_budget *config
 
 /* Registers new names, in memory. */
 static void
-register_names(struct weir_ledger *ledger, const struct weir_config *config, const uint32_t *ids)
+register_names(struct weir_ledger *ledger, const struct weir_config *config, const uint32_t *ids,
+               uint32_t n_new)
 {
+	uint32_t known = ledger->n_budgets;
+
 	for (uint32_t i = 0; i < config->n_budgets; i++) {
 		int rc;
 
-		if (ids[i] < ledger->n_budgets)
+		if (ids[i] < known)
 			continue;
-		assert(ids[i] == ledger->n_budgets);
+		assert(ids[i] < known + n_new);
 		memcpy(ledger->budgets[ids[i]].name, config->budgets[i].name, WEIR_NAME_SIZE);
 		rc = enter(ledger, ids[i]);
 		assert(rc == 0); /* the table has room for all there can be */
 		ledger->n_budgets++;
 	}
+	assert(ledger->n_budgets == known + n_new);
 }
 
 /* Budgets of the old policy that are not in the new one: nothing more may be taken of them. */
@@ -526,7 +528,7 @@ weir_ledger_set_policy(struct weir_ledger *ledger, const struct weir_config *con
 	advance(ledger, now_boot_ns);
 	for (uint32_t i = 0; i < ledger->n_policy; i++)
 		observe(ledger, ledger->policy[i]);
-	register_names(ledger, config, ids);
+	register_names(ledger, config, ids, n_new);
 	/* Once each: a second look would stamp the reading of the first one too early. */
 	for (uint32_t i = 0; i < config->n_budgets; i++)
 		if (!ledger->accounts[ids[i]].in_policy)
@@ -535,8 +537,6 @@ weir_ledger_set_policy(struct weir_ledger *ledger, const struct weir_config *con
 	for (uint32_t i = 0; i < config->n_budgets; i++) {
 		apply_budget(ledger, &config->budgets[i], ids[i], spare, &used);
 		ledger->policy[i] = ids[i];
-		if (!ledger->started && config->budgets[i].parent == WEIR_ANY)
-			ledger->root = ids[i];
 	}
 	ledger->n_policy = config->n_budgets;
 	ledger->started = true;
@@ -569,7 +569,7 @@ weir_ledger_get_status(const struct weir_ledger *ledger, struct weir_ledger_stat
 	    .sequence = ledger->store.grants_sequence,
 	    .clock_ns = ledger->clock_ns,
 	    .forfeited_bytes =
-	        ledger->root == NO_BUDGET ? 0 : ledger->accounts[ledger->root].forfeited_bytes,
+	        ledger->started ? ledger->accounts[WEIR_LEDGER_ROOT].forfeited_bytes : 0,
 	    .syncs = ledger->store.syncs,
 	    .written_bytes = ledger->store.written_bytes,
 	    .sync_max_ns = ledger->store.sync_max_ns,

@@ -28,6 +28,9 @@
 
 #define WEIR_LEDGER_STEP_MAX_NS (2 * WEIR_NS_PER_S)
 
+/* Stable index of the root budget: that of the first policy, for as long as the ledger lives. */
+#define WEIR_LEDGER_ROOT 0U
+
 struct weir_ledger;
 
 /* What the ledger tells about itself: for status, events and tests. */
@@ -86,7 +89,9 @@ int weir_ledger_open(struct weir_disk *disk, struct weir_credit *credit,
  * ids[i] gets the stable index of config's budget i, for the paths of classes and weir_credit.
  * Tightened caps lower what is spendable before this returns. The first call after open also
  * makes the forfeit of the last run durable and fixes now_boot_ns as the start of time.
- * Returns 0; -ENOSPC (more names than the ledger holds); or -errno of the disk (and then: failed).
+ * Returns 0; -EPERM (the root has another name than WEIR_LEDGER_ROOT: what the box has sent would
+ * be charged to nobody) or -ENOSPC (more names than the ledger holds), and then nothing has
+ * changed; or -errno of the disk (and then: failed).
  */
 int weir_ledger_set_policy(struct weir_ledger *ledger, const struct weir_config *config,
                            uint64_t now_boot_ns, uint32_t *ids) __attribute__((warn_unused_result));

@@ -36,7 +36,8 @@
  *        8      8   grant: cumulative bytes that may be spent
  *       16      8   bound: the next record's grant is at most this; at least the grant
  *
- * STATE, one for each budget ever named, its position being its id; 72 bytes and its windows:
+ * STATE, one for each budget ever named, its position being its id, the first one being the root;
+ * 72 bytes and its windows:
  *
  *        0     48   name: 1 to 47 bytes that are not zero, then zeros; no two alike
  *       48      8   spent: cumulative bytes that the windows know about

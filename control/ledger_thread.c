@@ -40,6 +40,9 @@ struct weir_ledger_thread {
 	struct weir_events *events;
 	pthread_t thread;
 
+	_Atomic uint64_t
+	    since_ns; /* when the present tick or request began; 0: none is under way */
+
 	/* Control thread only. */
 	bool finished;
 	int finish_rc;
@@ -170,10 +173,12 @@ serve(struct weir_ledger_thread *thread, enum request request)
 	uint64_t now_ns = weir_clock_boot_ns();
 	int rc;
 
+	atomic_store(&thread->since_ns, now_ns);
 	if (request == REQUEST_STOP)
 		rc = weir_ledger_finish(thread->ledger, now_ns);
 	else
 		rc = weir_ledger_set_policy(thread->ledger, thread->config, now_ns, thread->ids);
+	atomic_store(&thread->since_ns, 0);
 	copy_status(thread);
 	copy_budgets(thread, WEIR_BUDGETS_MAX, now_ns);
 	return rc;
@@ -220,7 +225,9 @@ run(void *argument)
 		if (request == REQUEST_NONE) {
 			uint64_t boot_ns = weir_clock_boot_ns(), now_ns;
 
+			atomic_store(&thread->since_ns, boot_ns);
 			weir_ledger_tick(thread->ledger, boot_ns);
+			atomic_store(&thread->since_ns, 0);
 			copy_status(thread);
 			copy_budgets(thread, COPIES_A_TICK, boot_ns);
 			/* Ticks that a slow disk has cost are not made up for. */
@@ -369,6 +376,14 @@ weir_ledger_thread_get_budget(struct weir_ledger_thread *thread, uint32_t id,
 	pthread_mutex_lock(&thread->copy_lock);
 	*status = thread->budgets[id];
 	pthread_mutex_unlock(&thread->copy_lock);
+}
+
+uint64_t
+weir_ledger_thread_busy_ns(const struct weir_ledger_thread *thread, uint64_t now_boot_ns)
+{
+	uint64_t since_ns = atomic_load(&thread->since_ns);
+
+	return since_ns == 0 ? 0 : weir_sat_sub(now_boot_ns, since_ns);
 }
 
 int

@@ -41,6 +41,12 @@ void weir_ledger_thread_get_budget(struct weir_ledger_thread *thread, uint32_t i
                                    struct weir_ledger_budget_status *status);
 
 /*
+ * For how long the disk has kept the thread in its present tick, in ns; 0 between ticks. Grants
+ * stand still meanwhile. Never waits.
+ */
+uint64_t weir_ledger_thread_busy_ns(const struct weir_ledger_thread *thread, uint64_t now_boot_ns);
+
+/*
  * weir_ledger_finish, once: no tick comes after it, and the status calls show the last state.
  * Returns what that returned.
  */

@@ -25,7 +25,7 @@
 #define N_SIGNALS      3U
 
 #define PULSE_MS       50
-#define LINKS_MS       200
+#define LINKS_MS       50
 #define RETIRE_MS      5
 #define STOP_REPLY_MS  10 /* for the answer to a request to stop */
 
@@ -83,6 +83,15 @@ load(const char *path, struct weir_config **config)
 	return complain(error, code == -ENOMEM ? EXIT_FAILURE : EXIT_BAD_INPUT);
 }
 
+/* What was printed must have been written, too. */
+static int
+finish_output(void)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return complain("standard output: cannot be written", EXIT_FAILURE);
+	return EXIT_SUCCESS;
+}
+
 static int
 check(const char *path)
 {
@@ -93,7 +102,7 @@ check(const char *path)
 		return status;
 	weir_config_free(config);
 	printf("%s: OK\n", path);
-	return EXIT_SUCCESS;
+	return finish_output();
 }
 
 static int
@@ -111,9 +120,23 @@ print(const char *path)
 		return complain("out of memory", EXIT_FAILURE);
 	fputs(text, stdout);
 	free(text);
-	if (fflush(stdout) != 0)
-		return complain("standard output: cannot be written", EXIT_FAILURE);
-	return EXIT_SUCCESS;
+	return finish_output();
+}
+
+/*
+ * Every thread but this one keeps these blocked; this one takes them in its loop. Commissioning is
+ * not cut short by them.
+ */
+static void
+block_signals(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(how, &set, NULL);
 }
 
 static int
@@ -126,17 +149,24 @@ commission(const char *path)
 
 	if (status != EXIT_SUCCESS)
 		return status;
+	block_signals(SIG_BLOCK); /* or a file that is no ledger would be left behind */
 	code = weir_disk_create_file(config->appliance.ledger, WEIR_LEDGER_FILE_BYTES, &disk);
 	if (code == 0) {
 		code = weir_ledger_commission(disk);
-		disk->ops->close(disk);
 		if (code < 0)
 			unlink(config->appliance.ledger); /* ours, and of no use */
+		disk->ops->close(disk);
 	}
+	block_signals(SIG_UNBLOCK);
 	if (code < 0) {
+		const char *hint = "";
+
+		if (code == -EEXIST)
+			hint = ": a ledger is commissioned once and then kept";
+		else if (code == -ENOENT)
+			hint = ": its folder is missing: make it first";
 		snprintf(error, sizeof(error), "ledger %s: %s%s", config->appliance.ledger,
-		         strerror(-code),
-		         code == -EEXIST ? ": a ledger is commissioned once and then kept" : "");
+		         strerror(-code), hint);
 		status = complain(error, EXIT_FAILURE);
 	} else {
 		printf("%s: commissioned\n", config->appliance.ledger);
@@ -199,6 +229,7 @@ on_pulse(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	weir_appliance_pulse(box->appliance);
 	weir_watch_workers(box->appliance, weir_clock_boot_ns());
+	weir_watch_ledger(box->appliance, weir_clock_boot_ns());
 }
 
 static void
@@ -328,19 +359,6 @@ start_loop(struct box *box, char *error)
 
 /* ---- the run, stage by stage ---- */
 
-/* Every thread but this one keeps these blocked; this one takes them in its loop. */
-static void
-block_signals(int how)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(how, &set, NULL);
-}
-
 static int
 run(const char *path)
 {
@@ -352,9 +370,7 @@ run(const char *path)
 
 	if (status != EXIT_SUCCESS)
 		return status;
-	/* Both are errors of the call that caused them. */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN); /* likewise */
 	block_signals(SIG_BLOCK);
 
 	box.events = weir_events_new(EVENTS_KEPT);
@@ -372,10 +388,11 @@ run(const char *path)
 		goto finish_eal;
 	if (weir_appliance_make_dataplane(box.appliance, error) < 0)
 		goto close_ports;
-	if (weir_appliance_run(box.appliance, error) < 0)
-		goto free_dataplane;
+	/* The sockets come before the workers: a box that can't be asked forwards nothing. */
 	if (start_loop(&box, error) < 0)
-		goto halt;
+		goto free_dataplane;
+	if (weir_appliance_run(box.appliance, error) < 0)
+		goto stop_loop;
 
 	weir_events_post(box.events, WEIR_INFO, "started", "weir %s, policy digest %s",
 	                 WEIR_VERSION, box.appliance->digest);
@@ -386,15 +403,14 @@ run(const char *path)
 	snprintf(error, sizeof(error), "event loop: failed");
 	sd_notify(0, "STOPPING=1\nSTATUS=Draining.");
 
-halt:
-	if (weir_appliance_halt(box.appliance, box.base != NULL ? meanwhile : NULL, &box) < 0) {
+	if (weir_appliance_halt(box.appliance, meanwhile, &box) < 0) {
 		complain("ledger: could not be made exact: what was granted stays charged", 0);
 		status = EXIT_FAILURE;
 	}
+stop_loop:
 	/* The loop's handlers go now: a signal that comes late must not find the default ones. */
 	block_signals(SIG_BLOCK);
-	if (box.base != NULL)
-		stop_loop(&box);
+	stop_loop(&box);
 free_dataplane:
 	weir_appliance_free_dataplane(box.appliance);
 close_ports:
@@ -441,6 +457,7 @@ bad_usage(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	signal(SIGXFSZ, SIG_IGN); /* an error of the write that caused it */
 	if (sodium_init() < 0)
 		return complain("libsodium: cannot be used", EXIT_FAILURE);
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {

@@ -108,6 +108,8 @@ weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t
 		         (needed / POOL_SHARE_NUMERATOR * POOL_SHARE_DENOMINATOR >> 20) + 1);
 		return -ENOMEM;
 	}
+	/* Twice, because a queue may hold no more than is left: so a full set of queues fits. */
+	waiting = 2 * waiting + 1;
 	*room_frames = waiting;
 	share = n_inside > 0 ? (room - needed) / n_inside : 0;
 	for (uint32_t i = 0; i < config->n_ports; i++) {

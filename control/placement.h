@@ -14,13 +14,13 @@
  * Receive buffers of each port, by the config's port index.
  *
  * Always: as many as can be in descriptor rings (the port's own for receiving, its link's other
- * port's for sending) and in workers' hands and caches. Ports on the inside also get one for every
+ * port's for sending) and in workers' hands and caches. Ports on the inside also get two for every
  * frame that may wait in a queue (weir_placement_waiting), as far as memory goes: three quarters of
  * appliance.memory are for pools; on normal pages a buffer takes more. Where that is not enough,
- * full queues can leave a port without buffers: frames are then lost on receipt, and counted by the
- * port, until the queues drain at their classes' rates.
+ * workers keep queues shorter than the backlogs say (weir_worker_config.waiting_max), so that
+ * reception and other classes never lack buffers.
  *
- * room_frames gets how many frames may wait without that, at the port that has room for fewest.
+ * room_frames gets how many frames may wait at one link, at the port that has room for fewest.
  * Returns 0, or -ENOMEM with one line in error when not even the rings fit.
  */
 int weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t *pool_frames,

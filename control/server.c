@@ -452,3 +452,18 @@ weir_server_admit_stream(struct weir_server *server, struct evhttp_request *requ
 	connection->stream = true;
 	return true;
 }
+
+void
+weir_server_restart_limits(struct evhttp_request *request)
+{
+	const struct timeval limit = {.tv_sec = IDLE_LIMIT_S};
+	struct evhttp_connection *connection = evhttp_request_get_connection(request);
+	struct bufferevent *buffer;
+
+	if (connection == NULL)
+		return;
+	buffer = evhttp_connection_get_bufferevent(connection);
+	/* Limits count from the loop's own idea of now, which is as old as this round of it. */
+	(void)event_base_update_cache_time(bufferevent_get_base(buffer));
+	(void)bufferevent_set_timeouts(buffer, &limit, &limit);
+}

@@ -54,4 +54,10 @@ void weir_server_free(struct weir_server *server);
 bool weir_server_admit_stream(struct weir_server *server, struct evhttp_request *request)
     __attribute__((warn_unused_result));
 
+/*
+ * Starts a request's time limits anew. Before an answer that took long to make: the loop stood
+ * still meanwhile, and the client is not to blame.
+ */
+void weir_server_restart_limits(struct evhttp_request *request);
+
 #endif

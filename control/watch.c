@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/watch.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void
@@ -49,6 +50,26 @@ weir_watch_workers(struct weir_appliance *appliance, uint64_t now_ns)
 		watch_worker(appliance, w, now_ns);
 }
 
+void
+weir_watch_ledger(struct weir_appliance *appliance, uint64_t now_ns)
+{
+	uint64_t busy_ns;
+
+	if (appliance->ledger_thread == NULL)
+		return;
+	busy_ns = weir_ledger_thread_busy_ns(appliance->ledger_thread, now_ns);
+	if (busy_ns >= WEIR_WATCH_STALL_NS && !appliance->ledger_slow) {
+		appliance->ledger_slow = true;
+		weir_events_post(appliance->events, WEIR_ALARM, "ledger_slow",
+		                 "ledger: the disk has not answered for a second: nothing more is "
+		                 "granted until it does");
+	} else if (busy_ns < WEIR_WATCH_STALL_NS && appliance->ledger_slow) {
+		appliance->ledger_slow = false;
+		weir_events_post(appliance->events, WEIR_INFO, "ledger_resumed",
+		                 "ledger: the disk answers again");
+	}
+}
+
 /* Empties the rings of a port that is down, once no worker uses it. */
 static void
 clean_port(struct weir_appliance *appliance, uint32_t index)
@@ -60,6 +81,8 @@ clean_port(struct weir_appliance *appliance, uint32_t index)
 	if (!weir_dataplane_quiescent(appliance->dataplane, watch->token, false))
 		return;
 	code = weir_port_restart(port);
+	if (code == -EAGAIN)
+		return;
 	if (code == 0)
 		watch->state = WEIR_PORT_CLEAN;
 	else if (!watch->failed)
@@ -74,17 +97,20 @@ watch_link(struct weir_appliance *appliance, uint32_t index, bool quietly)
 {
 	struct weir_port_watch *watch = &appliance->port_watch[index];
 	const struct weir_port *port = &appliance->ports[index];
+	uint32_t downs = weir_port_downs(port); /* first: what comes later is seen next time */
 	bool up = weir_port_link(port, &appliance->port_speed_mbit_s[index]);
 
+	if (watch->state != WEIR_PORT_UP || quietly)
+		watch->downs = downs;
 	if (quietly) {
 		watch->state = up ? WEIR_PORT_UP : WEIR_PORT_CLEAN;
 		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, up);
-	} else if (watch->state == WEIR_PORT_UP && !up) {
+	} else if (watch->state == WEIR_PORT_UP && (!up || downs != watch->downs)) {
 		watch->state = WEIR_PORT_DOWN;
 		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, false);
 		watch->token = weir_dataplane_fence(appliance->dataplane);
-		weir_events_post(appliance->events, WEIR_WARNING, "link_down",
-		                 "port %s: link is down", port->config.name);
+		weir_events_post(appliance->events, WEIR_WARNING, "link_down", "port %s: link %s",
+		                 port->config.name, up ? "was down for a moment" : "is down");
 	} else if (watch->state == WEIR_PORT_DOWN) {
 		clean_port(appliance, index);
 	} else if (watch->state == WEIR_PORT_CLEAN && up) {

@@ -14,6 +14,8 @@ static const struct {
     [WEIR_DROP_VLAN_TRUNCATED] = {"vlan_truncated", "ends within a VLAN tag"},
     [WEIR_DROP_VLAN_DEPTH] = {"vlan_depth", "more than two VLAN tags"},
     [WEIR_DROP_LLC_LENGTH] = {"llc_length", "802.3 length beyond the frame's end, or reserved"},
+    [WEIR_DROP_MAC_CONTROL] = {"mac_control",
+                               "pause or other MAC control frame: for one wire only"},
     [WEIR_DROP_ARP_MALFORMED] = {"arp_malformed", "ARP cut short or not for IPv4 on Ethernet"},
     [WEIR_DROP_IP_TRUNCATED] = {"ip_truncated", "IP datagram longer than its frame"},
     [WEIR_DROP_IP_MALFORMED] = {"ip_malformed", "IP header that contradicts itself or its frame"},

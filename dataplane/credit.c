@@ -35,6 +35,7 @@ weir_credit_publish(struct weir_credit *credit, uint32_t budget, uint64_t spenda
                     enum weir_credit_state state)
 {
 	struct weir_credit_shared *shared = &credit->budgets[budget];
+	uint64_t before = atomic_load_explicit(&shared->spendable_bytes, memory_order_relaxed);
 
 	assert(budget < WEIR_BUDGETS_MAX);
 	/*
@@ -43,6 +44,8 @@ weir_credit_publish(struct weir_credit *credit, uint32_t budget, uint64_t spenda
 	 */
 	atomic_store_explicit(&shared->spendable_bytes, spendable_bytes, memory_order_release);
 	atomic_store_explicit(&shared->state, state, memory_order_release);
+	if (spendable_bytes < before)
+		atomic_fetch_add_explicit(&credit->recalls, 1, memory_order_release);
 }
 
 uint64_t

@@ -57,9 +57,10 @@ struct weir_credit_worker {
 struct weir_credit {
 	struct weir_credit_shared budgets[WEIR_BUDGETS_MAX];
 	struct weir_credit_worker *workers[WEIR_WORKERS_MAX]; /* set before workers start */
+	/* How often spendable was lowered. Workers that see it move put their purses back. */
+	_Atomic uint64_t recalls; /* ledger thread writes */
 	uint32_t n_workers;
-	uint32_t
-	    share_shift; /* of several workers, one takes at most what is left >> share_shift */
+	uint32_t share_shift; /* one of several takes at most what is left >> share_shift */
 };
 
 /* Attaches the workers' purses, all empty. Control thread, before the ledger opens budgets. */
@@ -69,7 +70,10 @@ void weir_credit_init(struct weir_credit *credit, struct weir_credit_worker *con
 /* Opens a budget for use, all of charged_bytes being gone. Ledger thread, before publication. */
 void weir_credit_open(struct weir_credit *credit, uint32_t budget, uint64_t charged_bytes);
 
-/* Publishes what may be spent. Ledger thread, after the sync that made it durable. */
+/*
+ * Publishes what may be spent. Less than before is in force when each worker has begun its next
+ * round, but for what was on its way. Ledger thread, after the sync that made it durable.
+ */
 void weir_credit_publish(struct weir_credit *credit, uint32_t budget, uint64_t spendable_bytes,
                          enum weir_credit_state state);
 

@@ -21,8 +21,12 @@
 static void
 free_worker(struct weir_worker *worker, struct weir_credit *credit, uint32_t index)
 {
-	if (worker != NULL)
+	if (worker != NULL) {
+		weir_pacer_fini(&worker->pacer);
+		weir_memory_free(worker->departing, worker->n_lanes * sizeof(*worker->departing));
+		weir_memory_free(worker->queues, worker->n_lanes * sizeof(*worker->queues));
 		weir_memory_free(worker->counters, sizeof(*worker->counters));
+	}
 	weir_memory_free(worker, sizeof(*worker));
 	weir_memory_free(credit->workers[index], sizeof(*credit->workers[index]));
 	credit->workers[index] = NULL;
@@ -39,7 +43,12 @@ make_worker(struct weir_dataplane *dataplane, const struct weir_worker_config *c
 	if (worker == NULL || *purses == NULL)
 		return -ENOMEM;
 	worker->counters = weir_memory_alloc(sizeof(*worker->counters), config->node);
-	if (worker->counters == NULL)
+	worker->n_lanes = WEIR_LANES_OF(dataplane->n_links);
+	worker->queues = weir_memory_alloc(worker->n_lanes * sizeof(*worker->queues), config->node);
+	worker->departing =
+	    weir_memory_alloc(worker->n_lanes * sizeof(*worker->departing), config->node);
+	if (worker->counters == NULL || worker->queues == NULL || worker->departing == NULL ||
+	    weir_pacer_init(&worker->pacer, worker->n_lanes, dataplane->tsc_hz, config->node) != 0)
 		return -ENOMEM;
 	worker->dataplane = dataplane;
 	worker->credit = dataplane->credit;
@@ -56,6 +65,8 @@ make_worker(struct weir_dataplane *dataplane, const struct weir_worker_config *c
 		assert(rx->link < dataplane->n_links);
 		worker->outs[rx->out_port_id].port_id = rx->out_port_id;
 		worker->outs[rx->out_port_id].link = rx->link;
+		if (rx->direction == WEIR_EGRESS)
+			worker->out_of_link[rx->link] = rx->out_port_id;
 	}
 	return 0;
 }

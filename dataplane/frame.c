@@ -24,8 +24,10 @@
 #define IP6_MORE_FRAGMENTS 0x0001U
 
 #define ETHERTYPE_QINQ_OLD 0x9100U /* tags of equipment from before 802.1ad */
-#define ETHERTYPE_FIRST    0x0600U /* smaller values are 802.3 lengths */
-#define LLC_LENGTH_MAX     1500U
+/* Pause frames: a bridge must not forward them, and here they would be a way to signal. */
+#define ETHERTYPE_MAC_CONTROL 0x8808U
+#define ETHERTYPE_FIRST       0x0600U /* smaller values are 802.3 lengths */
+#define LLC_LENGTH_MAX        1500U
 
 /* Protocol numbers of IANA's registry. */
 enum {
@@ -294,6 +296,8 @@ weir_frame_parse(const uint8_t *data, uint32_t bytes, uint32_t mtu_bytes, struct
 		return parse_ip6(data + at, bytes - at, at, mtu_bytes, key);
 	case RTE_ETHER_TYPE_ARP:
 		return parse_arp(data + at, bytes - at, at, key);
+	case ETHERTYPE_MAC_CONTROL:
+		return WEIR_DROP_MAC_CONTROL;
 	default:
 		break;
 	}

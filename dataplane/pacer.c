@@ -1,29 +1,52 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/pacer.h"
 
+#include "drivers/memory.h"
+
+#include <errno.h>
 #include <string.h>
 
 #define TICKS_PER_S_MIN 250000U /* a tick lasts at most 4 us */
 
-void
-weir_pacer_init(struct weir_pacer *pacer, uint64_t tsc_hz, uint64_t now_tsc)
+int
+weir_pacer_init(struct weir_pacer *pacer, uint32_t n_lanes, uint64_t tsc_hz, int node)
 {
 	memset(pacer, 0, sizeof(*pacer));
+	pacer->n_lanes = n_lanes;
+	pacer->entries = weir_memory_alloc(n_lanes * sizeof(*pacer->entries), node);
+	if (pacer->entries == NULL)
+		return -ENOMEM;
 	while ((tsc_hz >> (pacer->shift + 1)) >= TICKS_PER_S_MIN)
 		pacer->shift++;
-	pacer->tick = now_tsc >> pacer->shift;
 	memset(pacer->first, 0xff, sizeof(pacer->first));
-	memset(pacer->where, 0xff, sizeof(pacer->where));
+	for (uint32_t lane = 0; lane < n_lanes; lane++)
+		pacer->entries[lane].where = WEIR_PACER_NONE;
+	return 0;
 }
 
 void
-weir_pacer_schedule(struct weir_pacer *pacer, uint32_t slot, uint64_t now_tsc, uint64_t delay_tsc)
+weir_pacer_fini(struct weir_pacer *pacer)
+{
+	weir_memory_free(pacer->entries, pacer->n_lanes * sizeof(*pacer->entries));
+	pacer->entries = NULL;
+}
+
+void
+weir_pacer_start(struct weir_pacer *pacer, uint64_t now_tsc)
+{
+	assert(pacer->waiting == 0);
+	pacer->tick = now_tsc >> pacer->shift;
+}
+
+void
+weir_pacer_schedule(struct weir_pacer *pacer, uint32_t lane, uint64_t now_tsc, uint64_t delay_tsc)
 {
 	uint64_t due = weir_sat_add(now_tsc, delay_tsc) >> pacer->shift;
-	uint16_t place, head;
+	struct weir_pacer_entry *entry = &pacer->entries[lane];
+	uint32_t head;
 
-	assert(slot < WEIR_CLASSES_MAX);
-	weir_pacer_cancel(pacer, slot);
+	assert(lane < pacer->n_lanes);
+	weir_pacer_cancel(pacer, lane);
 	/* A look in the middle of a tick would come early: take the next one, but for no delay. */
 	if (delay_tsc > 0)
 		due++;
@@ -31,38 +54,36 @@ weir_pacer_schedule(struct weir_pacer *pacer, uint32_t slot, uint64_t now_tsc, u
 		due = pacer->tick;
 	if (due - pacer->tick >= WEIR_PACER_TURN)
 		due = pacer->tick + WEIR_PACER_TURN - 1;
-	place = (uint16_t)(due % WEIR_PACER_TURN);
-	head = pacer->first[place];
-	pacer->next[slot] = head;
-	pacer->previous[slot] = WEIR_PACER_NONE;
+	entry->where = (uint32_t)(due % WEIR_PACER_TURN);
+	head = pacer->first[entry->where];
+	entry->next = head;
+	entry->previous = WEIR_PACER_NONE;
 	if (head != WEIR_PACER_NONE)
-		pacer->previous[head] = (uint16_t)slot;
-	pacer->first[place] = (uint16_t)slot;
-	pacer->where[slot] = place;
+		pacer->entries[head].previous = lane;
+	pacer->first[entry->where] = lane;
 	pacer->waiting++;
 }
 
 void
-weir_pacer_cancel(struct weir_pacer *pacer, uint32_t slot)
+weir_pacer_cancel(struct weir_pacer *pacer, uint32_t lane)
 {
-	uint16_t place = pacer->where[slot];
-	uint16_t next = pacer->next[slot], previous = pacer->previous[slot];
+	struct weir_pacer_entry *entry = &pacer->entries[lane];
 
-	if (place == WEIR_PACER_NONE)
+	if (entry->where == WEIR_PACER_NONE)
 		return;
-	if (previous == WEIR_PACER_NONE)
-		pacer->first[place] = next;
+	if (entry->previous == WEIR_PACER_NONE)
+		pacer->first[entry->where] = entry->next;
 	else
-		pacer->next[previous] = next;
-	if (next != WEIR_PACER_NONE)
-		pacer->previous[next] = previous;
-	pacer->where[slot] = WEIR_PACER_NONE;
+		pacer->entries[entry->previous].next = entry->next;
+	if (entry->next != WEIR_PACER_NONE)
+		pacer->entries[entry->next].previous = entry->previous;
+	entry->where = WEIR_PACER_NONE;
 	assert(pacer->waiting > 0);
 	pacer->waiting--;
 }
 
 uint32_t
-weir_pacer_due(struct weir_pacer *pacer, uint64_t now_tsc, uint16_t *slots, uint32_t n)
+weir_pacer_due(struct weir_pacer *pacer, uint64_t now_tsc, uint32_t *lanes, uint32_t n)
 {
 	uint64_t now = now_tsc >> pacer->shift;
 	uint32_t taken = 0;
@@ -74,13 +95,13 @@ weir_pacer_due(struct weir_pacer *pacer, uint64_t now_tsc, uint16_t *slots, uint
 	if (now - pacer->tick >= WEIR_PACER_TURN)
 		pacer->tick = now - WEIR_PACER_TURN + 1;
 	while (pacer->waiting > 0) {
-		uint16_t slot = pacer->first[pacer->tick % WEIR_PACER_TURN];
+		uint32_t lane = pacer->first[pacer->tick % WEIR_PACER_TURN];
 
-		if (slot != WEIR_PACER_NONE) {
+		if (lane != WEIR_PACER_NONE) {
 			if (taken == n)
 				return taken;
-			weir_pacer_cancel(pacer, slot);
-			slots[taken++] = slot;
+			weir_pacer_cancel(pacer, lane);
+			lanes[taken++] = lane;
 		} else if (pacer->tick == now) {
 			return taken;
 		} else {

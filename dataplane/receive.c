@@ -9,9 +9,9 @@
 #include <rte_prefetch.h>
 #include <string.h>
 
-/* Frames of one class within a burst. */
+/* Frames of one lane within a burst. */
 struct group {
-	uint32_t slot;
+	uint32_t lane;
 	uint32_t n;
 	struct rte_mbuf *frames[WEIR_BURST];
 };
@@ -65,11 +65,11 @@ submit_by_class(struct weir_worker *worker, const struct weir_rx *rx, struct rte
 	struct group groups[WEIR_BURST];
 	uint32_t n_groups = 0;
 
-	worker->burst_round++;
+	worker->burst++;
 	/* With thousands of classes none of this is near: ask for it before it is needed. */
 	for (uint32_t i = 0; i < n; i++)
 		if (slots[i] < worker->snapshot->n_classes) {
-			rte_prefetch0(&worker->queues[slots[i]]);
+			rte_prefetch0(&worker->queues[weir_lane(rx->link, slots[i])]);
 			rte_prefetch0(&worker->snapshot->classes[slots[i]]);
 			rte_prefetch0(&worker->dataplane->buckets[slots[i]]);
 			rte_prefetch0(&worker->counters->classes[slots[i]]);
@@ -84,18 +84,18 @@ submit_by_class(struct weir_worker *worker, const struct weir_rx *rx, struct rte
 			weir_egress_drop(worker, rx->link, &frames[i], 1, WEIR_DROP_NO_RULE);
 			continue;
 		}
-		queue = &worker->queues[slot];
-		if (queue->round != worker->burst_round) {
-			queue->round = worker->burst_round;
+		queue = &worker->queues[weir_lane(rx->link, slot)];
+		if (queue->burst != worker->burst) {
+			queue->burst = worker->burst;
 			queue->group = n_groups;
-			groups[n_groups].slot = slot;
+			groups[n_groups].lane = weir_lane(rx->link, slot);
 			groups[n_groups++].n = 0;
 		}
 		group = &groups[queue->group];
 		group->frames[group->n++] = frames[i];
 	}
 	for (uint32_t i = 0; i < n_groups; i++)
-		weir_egress_submit(worker, groups[i].slot, rx, groups[i].frames, groups[i].n);
+		weir_egress_submit(worker, groups[i].lane, groups[i].frames, groups[i].n);
 }
 
 void

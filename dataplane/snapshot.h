@@ -18,7 +18,8 @@
 struct weir_class {
 	_Alignas(WEIR_CACHE_LINE) struct weir_rate rate;
 	uint32_t burst_bytes;
-	uint32_t backlog_bytes;       /* per worker; 0: what exceeds the rate is dropped at once */
+	uint32_t
+	    backlog_bytes; /* per worker and link; 0: what exceeds the rate is dropped at once */
 	uint16_t path[WEIR_PATH_MAX]; /* budgets, the class's own first, the root last */
 	uint8_t n_path;               /* 0: no such class */
 };

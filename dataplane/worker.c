@@ -4,10 +4,35 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 
-#define DUE_MAX     64U /* classes looked at in one round */
+#define DUE_MAX     64U /* lanes looked at in one round */
 #define IDLE_CHECKS 64U /* budgets looked at for idle purses at once */
 
-/* Takes the latest snapshot into use. The one before may be freed already. */
+static void
+return_all_purses(struct weir_worker *worker)
+{
+	for (uint32_t budget = 0; budget < WEIR_BUDGETS_MAX; budget++)
+		weir_credit_return(worker->credit, worker->index, budget);
+}
+
+/* Lifts every bucket to where it is full by the policy that ends: a larger burst has to be earned.
+ */
+static void
+lift_buckets(struct weir_worker *worker)
+{
+	for (uint32_t slot = 0; slot < worker->snapshot->n_classes; slot++) {
+		const struct weir_class *class = &worker->snapshot->classes[slot];
+
+		if (class->n_path > 0)
+			weir_bucket_departed(&worker->dataplane->buckets[slot],
+			                     weir_rate_allowance(&class->rate, worker->now_tsc),
+			                     class->burst_bytes, 0, worker->shared);
+	}
+}
+
+/*
+ * Takes the latest snapshot into use. The one before is still there: it is freed only when every
+ * worker has said, by its generation, that it has the next.
+ */
 static void
 adopt(struct weir_worker *worker, const struct weir_snapshot *next)
 {
@@ -15,15 +40,30 @@ adopt(struct weir_worker *worker, const struct weir_snapshot *next)
 	 * What the purses hold was taken under the old policy. Given back, it can only be taken
 	 * again as far as the new one's caps allow.
 	 */
-	for (uint32_t budget = 0; budget < WEIR_BUDGETS_MAX; budget++)
-		weir_credit_return(worker->credit, worker->index, budget);
-	for (uint32_t slot = 0; slot < worker->n_slots; slot++)
-		if (worker->queues[slot].head != NULL &&
+	return_all_purses(worker);
+	if (worker->snapshot != NULL)
+		lift_buckets(worker);
+	for (uint32_t lane = 0; lane < worker->n_lanes; lane++) {
+		uint32_t slot = weir_lane_slot(lane);
+
+		if (worker->queues[lane].head != NULL &&
 		    (slot >= next->n_classes || next->classes[slot].n_path == 0))
-			weir_egress_purge(worker, slot, WEIR_DROP_CLASS_REMOVED);
+			weir_egress_purge(worker, lane, WEIR_DROP_CLASS_REMOVED);
+	}
 	worker->snapshot = next;
-	worker->n_slots = next->n_classes;
 	atomic_store_explicit(&worker->generation, next->generation, memory_order_release);
+}
+
+/* Gives all purses back when the ledger has lowered what may be spent. */
+static void
+heed_recall(struct weir_worker *worker)
+{
+	uint64_t recalls = atomic_load_explicit(&worker->credit->recalls, memory_order_acquire);
+
+	if (recalls == worker->recalls)
+		return;
+	worker->recalls = recalls;
+	return_all_purses(worker);
 }
 
 /* Gives back purses from which nothing was spent since the last look, for the other workers. */
@@ -67,18 +107,18 @@ receive(struct weir_worker *worker)
 	return total;
 }
 
-/* Serves classes that the pacer has come to. Returns how many. */
+/* Serves lanes that the pacer has come to. Returns how many. */
 static uint32_t
 drain(struct weir_worker *worker)
 {
-	uint16_t slots[DUE_MAX];
+	uint32_t lanes[DUE_MAX];
 	uint32_t n;
 
 	if (!worker->egress_open)
 		return 0;
-	n = weir_pacer_due(&worker->pacer, worker->now_tsc, slots, DUE_MAX);
+	n = weir_pacer_due(&worker->pacer, worker->now_tsc, lanes, DUE_MAX);
 	for (uint32_t i = 0; i < n; i++)
-		weir_egress_drain(worker, slots[i]);
+		weir_egress_drain(worker, lanes[i]);
 	return n;
 }
 
@@ -93,11 +133,10 @@ stopped(struct weir_worker *worker)
 	if (worker->queued_frames > 0 &&
 	    weir_sat_sub(worker->now_tsc, worker->stop_tsc) < dataplane->drain_tsc)
 		return false;
-	for (uint32_t slot = 0; slot < WEIR_CLASSES_MAX; slot++)
-		if (worker->queues[slot].head != NULL)
-			weir_egress_purge(worker, slot, WEIR_DROP_STOPPING);
-	for (uint32_t budget = 0; budget < WEIR_BUDGETS_MAX; budget++)
-		weir_credit_return(worker->credit, worker->index, budget);
+	for (uint32_t lane = 0; lane < worker->n_lanes; lane++)
+		if (worker->queues[lane].head != NULL)
+			weir_egress_purge(worker, lane, WEIR_DROP_STOPPING);
+	return_all_purses(worker);
 	return true;
 }
 
@@ -117,6 +156,7 @@ weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
 	snapshot = atomic_load_explicit(&dataplane->current, memory_order_acquire);
 	if (snapshot->generation != atomic_load_explicit(&worker->generation, memory_order_relaxed))
 		adopt(worker, snapshot);
+	heed_recall(worker);
 
 	pulse = atomic_load_explicit(&dataplane->pulse_tsc, memory_order_relaxed);
 	worker->egress_open = weir_sat_sub(worker->now_tsc, pulse) <= snapshot->heartbeat_limit_tsc;
@@ -141,7 +181,7 @@ weir_worker_run(void *arg)
 	struct weir_worker *worker = arg;
 	struct rte_rcu_qsbr *rcu = worker->dataplane->rcu;
 
-	weir_pacer_init(&worker->pacer, worker->dataplane->tsc_hz, rte_rdtsc());
+	weir_pacer_start(&worker->pacer, rte_rdtsc());
 	rte_rcu_qsbr_thread_online(rcu, worker->index);
 	while (!weir_worker_round(worker, rte_rdtsc()))
 		;

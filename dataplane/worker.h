@@ -22,8 +22,9 @@ struct weir_rx {
 
 struct weir_worker_config {
 	unsigned int lcore;
-	uint16_t tx_queue; /* the queue that this worker alone sends on, on every port */
-	int node;          /* NUMA node of its state */
+	uint16_t tx_queue;    /* the queue that this worker alone sends on, on every port */
+	int node;             /* NUMA node of its state */
+	uint64_t waiting_max; /* frames that may wait in its queues, for each link */
 	uint32_t n_rx;
 	struct weir_rx rx[WEIR_LINKS_MAX * 2 * WEIR_QUEUES_MAX];
 };

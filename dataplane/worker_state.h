@@ -16,15 +16,42 @@
 #define WEIR_OUT_MAX 64U /* frames gathered for one port before they are sent */
 #define WEIR_NO_LINK UINT16_MAX
 
-/* Frames of one class that wait, oldest first, linked by mbuf->next (each is one segment). */
+/*
+ * A lane is a class on a link, with a queue of its own: what one link's port does not take must not
+ * hold up the class on another link. Lanes of one class share its bucket.
+ */
+#define WEIR_LANES_OF(n_links_) ((n_links_)*WEIR_CLASSES_MAX)
+static_assert((WEIR_CLASSES_MAX & (WEIR_CLASSES_MAX - 1)) == 0, "a lane splits by a mask");
+
+static inline uint32_t
+weir_lane(uint32_t link, uint32_t slot)
+{
+	return link * WEIR_CLASSES_MAX + slot;
+}
+
+static inline uint32_t
+weir_lane_slot(uint32_t lane)
+{
+	return lane % WEIR_CLASSES_MAX;
+}
+
+static inline uint32_t
+weir_lane_link(uint32_t lane)
+{
+	return lane / WEIR_CLASSES_MAX;
+}
+
+/* Frames of one lane that wait, oldest first, linked by mbuf->next (each is one segment). */
 struct weir_queue {
 	_Alignas(WEIR_CACHE_LINE) struct rte_mbuf *head;
 	struct rte_mbuf *tail;
 	uint64_t bytes;           /* wire bytes that wait */
 	uint64_t departing_bytes; /* taken from the bucket this round */
+	uint64_t burst;           /* number of the burst that gave the lane its group */
 	uint32_t frames;
-	uint32_t round; /* of the burst that gave the class its group */
 	uint32_t group;
+	bool listed;      /* in the worker's list of departing lanes */
+	uint32_t held_by; /* what kept its head back at the last look: enum hold of egress.c */
 };
 
 /* Frames that are charged and go to one port at the end of this step. */
@@ -34,7 +61,7 @@ struct weir_out {
 	uint32_t n;
 	struct rte_mbuf *frames[WEIR_OUT_MAX];
 	uint32_t wire_bytes[WEIR_OUT_MAX];
-	uint16_t slots[WEIR_OUT_MAX];
+	uint32_t lanes[WEIR_OUT_MAX];
 };
 
 struct weir_worker {
@@ -45,26 +72,29 @@ struct weir_worker {
 	/* This worker's alone. */
 	_Alignas(WEIR_CACHE_LINE) struct weir_dataplane *dataplane;
 	const struct weir_snapshot *snapshot;
-	uint32_t n_slots; /* of snapshot, for when that is gone */
 	struct weir_counters *counters;
 	struct weir_credit *credit;
 	uint32_t index;
-	uint32_t burst_round; /* number of the present burst, for grouping */
-	bool shared;          /* other workers use the same buckets */
-	bool egress_open;     /* the control thread gives signs of life */
-	uint64_t now_tsc;     /* the one reading of this round */
-	uint64_t wait_tsc;    /* delay before another look at a class that can't go on */
-	uint64_t queued_frames;
-	uint64_t stop_tsc;     /* when the stop was seen; 0: not stopping */
-	uint64_t idle_due_tsc; /* next look for idle purses */
+	uint64_t burst;         /* number of the present burst, for grouping; from 1 */
+	bool shared;            /* other workers use the same buckets */
+	bool egress_open;       /* the control thread gives signs of life */
+	uint64_t now_tsc;       /* the one reading of this round */
+	uint64_t wait_tsc;      /* delay before another look at a class that can't go on */
+	uint64_t queued_frames; /* in all its queues */
+	uint64_t waiting_of_link[WEIR_LINKS_MAX]; /* the same, by link */
+	uint64_t stop_tsc;                        /* when the stop was seen; 0: not stopping */
+	uint64_t idle_due_tsc;                    /* next look for idle purses */
 	uint32_t idle_next;
 	uint32_t n_departing;
-	uint16_t departing[WEIR_CLASSES_MAX]; /* classes with departing_bytes */
+	uint32_t n_lanes;
+	uint32_t *departing; /* n_lanes: lanes with departing_bytes */
 	uint64_t idle_spent[WEIR_BUDGETS_MAX];
 	struct weir_worker_config config;
 	struct weir_out outs[WEIR_PORTS_MAX]; /* by DPDK's port id */
 	struct weir_pacer pacer;
-	struct weir_queue queues[WEIR_CLASSES_MAX];
+	struct weir_queue *queues;            /* n_lanes */
+	uint64_t recalls;                     /* of credit, at the last return of all purses */
+	uint16_t out_of_link[WEIR_LINKS_MAX]; /* DPDK's id of the port that egress leaves by */
 };
 
 struct weir_dataplane {
@@ -94,16 +124,16 @@ void weir_receive_egress(struct weir_worker *worker, const struct weir_rx *rx,
 void weir_receive_return(struct weir_worker *worker, const struct weir_rx *rx,
                          struct rte_mbuf **frames, uint32_t n);
 
-/* Sends, holds or drops each of up to WEIR_BURST frames of one class. */
-void weir_egress_submit(struct weir_worker *worker, uint32_t slot, const struct weir_rx *rx,
-                        struct rte_mbuf **frames, uint32_t n);
+/* Sends, holds or drops each of up to WEIR_BURST frames of one lane. */
+void weir_egress_submit(struct weir_worker *worker, uint32_t lane, struct rte_mbuf **frames,
+                        uint32_t n);
 
 /* Drops frames that came in from the inside, under a reason. */
 void weir_egress_drop(struct weir_worker *worker, uint32_t link, struct rte_mbuf **frames,
                       uint32_t n, enum weir_drop reason);
 
-/* Sends what of a class's queue may leave now, and asks the pacer for the next look. */
-void weir_egress_drain(struct weir_worker *worker, uint32_t slot);
+/* Sends what of a lane's queue may leave now, and asks the pacer for the next look. */
+void weir_egress_drain(struct weir_worker *worker, uint32_t lane);
 
 /* Sends all that was gathered. At the end of each round. */
 void weir_egress_flush(struct weir_worker *worker);
@@ -111,8 +141,8 @@ void weir_egress_flush(struct weir_worker *worker);
 /* Tells the buckets that what was taken in the last round has left. With the new reading. */
 void weir_egress_departed(struct weir_worker *worker);
 
-/* Drops all that waits in a class's queue. */
-void weir_egress_purge(struct weir_worker *worker, uint32_t slot, enum weir_drop reason);
+/* Drops all that waits in a lane's queue. */
+void weir_egress_purge(struct weir_worker *worker, uint32_t lane, enum weir_drop reason);
 
 /*
  * One round. The clock is read once, by the caller, at its start: what was taken from buckets in

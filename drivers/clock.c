@@ -14,13 +14,6 @@
 #define STEP_NS        (5 * WEIR_NS_PER_MS) /* between two looks at the counter */
 #define READINGS       64U /* of which the tightest is used: the others were interrupted */
 
-/* The raw clock was read somewhere between two readings of the TSC. */
-struct reading {
-	uint64_t before_tsc;
-	uint64_t raw_ns;
-	uint64_t after_tsc;
-};
-
 static uint64_t
 read_clock(clockid_t id)
 {
@@ -45,9 +38,9 @@ weir_clock_raw_ns(void)
 
 /* False when the counter went backwards. */
 static bool
-take_reading(struct reading *best)
+take_reading(struct weir_clock_reading *best)
 {
-	struct reading reading;
+	struct weir_clock_reading reading;
 	uint64_t last_tsc = 0;
 
 	for (uint32_t i = 0; i < READINGS; i++) {
@@ -98,22 +91,31 @@ tsc_is_invariant(void)
 int
 weir_clock_calibrate(uint64_t measure_ns, struct weir_clock *clock)
 {
-	struct reading first, last;
-	uint64_t most_ticks, least_ticks, span_ns;
-	weir_u128 most_hz, least_hz;
+	struct weir_clock_reading first, last;
 
 	if (measure_ns < MEASURE_MIN_NS || measure_ns > MEASURE_MAX_NS)
 		return -EINVAL;
 	if (!tsc_is_invariant() || !take_reading(&first) ||
 	    !wait_until(first.raw_ns + measure_ns) || !take_reading(&last))
 		return -ENOTSUP;
-	if (last.raw_ns <= first.raw_ns + 1 || last.before_tsc <= first.after_tsc)
+	return weir_clock_compute(&first, &last, clock);
+}
+
+int
+weir_clock_compute(const struct weir_clock_reading *first, const struct weir_clock_reading *last,
+                   struct weir_clock *clock)
+{
+	uint64_t most_ticks, least_ticks, span_ns;
+	weir_u128 most_hz, least_hz;
+
+	if (last->raw_ns <= first->raw_ns || last->raw_ns - first->raw_ns == 1 ||
+	    last->before_tsc <= first->after_tsc)
 		return -ENOTSUP;
 
 	/* The clock shows whole nanoseconds: the true span differs from the one read by under 1. */
-	span_ns = last.raw_ns - first.raw_ns;
-	most_ticks = last.after_tsc - first.before_tsc;
-	least_ticks = last.before_tsc - first.after_tsc;
+	span_ns = last->raw_ns - first->raw_ns;
+	most_ticks = last->after_tsc - first->before_tsc;
+	least_ticks = last->before_tsc - first->after_tsc;
 	most_hz = ((weir_u128)most_ticks * WEIR_NS_PER_S + span_ns - 2) / (span_ns - 1);
 	least_hz = (weir_u128)least_ticks * WEIR_NS_PER_S / (span_ns + 1);
 	if (least_hz == 0 || most_hz > UINT64_MAX)

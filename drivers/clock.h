@@ -19,6 +19,13 @@ struct weir_clock {
 	uint64_t error_ppb; /* most that tsc_hz may lie above the true frequency, in 1e-9 */
 };
 
+/* The raw clock was read somewhere between two readings of the TSC. */
+struct weir_clock_reading {
+	uint64_t before_tsc;
+	uint64_t raw_ns; /* CLOCK_MONOTONIC_RAW */
+	uint64_t after_tsc;
+};
+
 /*
  * Measures the TSC frequency over measure_ns (10 ms to 10 s; 200 ms gives a few ppm).
  * Blocks the caller for that long. Any thread.
@@ -26,6 +33,14 @@ struct weir_clock {
  * did not advance monotonically: rates can't be kept on such a machine.
  */
 int weir_clock_calibrate(uint64_t measure_ns, struct weir_clock *clock)
+    __attribute__((warn_unused_result));
+
+/*
+ * The frequency by two readings. Returns 0, or -ENOTSUP when they don't bound it: less than 2 ns
+ * apart, or overlapping.
+ */
+int weir_clock_compute(const struct weir_clock_reading *first,
+                       const struct weir_clock_reading *last, struct weir_clock *clock)
     __attribute__((warn_unused_result));
 
 /* Nanoseconds of CLOCK_BOOTTIME. Any thread. */

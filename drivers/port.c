@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "drivers/port.h"
 
+#include "drivers/interface.h"
 #include "drivers/memory.h"
 #include "drivers/port_device.h"
 
@@ -13,8 +14,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define POOL_CACHE      256U
@@ -154,6 +153,7 @@ weir_port_open(const struct weir_port_config *config, uint32_t pool_frames, stru
 	result = claim(port, error, error_size);
 	if (result == -EEXIST)
 		return result; /* another port's: not ours to close */
+	port->attached = true;
 	if (result == 0)
 		result = learn_device(port, error, error_size);
 	if (result == 0)
@@ -174,21 +174,6 @@ device_mtu_max(const struct rte_eth_dev_info *info)
 	return RTE_MIN((uint32_t)info->max_mtu, info->max_rx_pktlen - overhead);
 }
 
-static int
-set_interface_mtu(unsigned int index, uint32_t mtu_bytes)
-{
-	struct ifreq request = {.ifr_mtu = (int)mtu_bytes};
-	int result = 0;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (if_indextoname(index, request.ifr_name) == NULL || ioctl(fd, SIOCSIFMTU, &request) != 0)
-		result = -errno;
-	close(fd);
-	return result;
-}
-
 /*
  * net_af_packet moves frames as long as its ring's slots, but calls 1,518 bytes its longest, and
  * ethdev believes it: a larger MTU has to be set on the kernel's interface.
@@ -206,7 +191,7 @@ set_af_packet_jumbo(struct weir_port *port, const struct rte_eth_dev_info *info,
 		            "device %s",
 		            mtu, weir_frame_max_bytes(mtu) + AF_PACKET_OVERHEAD,
 		            port->config.device);
-	result = set_interface_mtu(info->if_index, mtu);
+	result = weir_interface_set_mtu(info->if_index, mtu);
 	if (result != 0)
 		return fail(port, result, error, error_size, "MTU %u is not to be had: %s", mtu,
 		            reason(result));
@@ -271,6 +256,42 @@ count_queues(struct weir_port *port, const struct rte_eth_dev_info *info, char *
 	return 0;
 }
 
+/* On DPDK's interrupt thread. */
+static int
+on_link_event(uint16_t port_id, enum rte_eth_event_type event, void *arg, void *details)
+{
+	struct weir_port *port = arg;
+	struct rte_eth_link link;
+
+	(void)event;
+	(void)details;
+	if (rte_eth_link_get_nowait(port_id, &link) != 0 || link.link_status == RTE_ETH_LINK_DOWN)
+		atomic_fetch_add(&port->downs, 1);
+	return 0;
+}
+
+/* Asks for link interrupts where there are any: a link that is down for a moment is seen, too. */
+static int
+configure_device(struct weir_port *port, const struct rte_eth_dev_info *info,
+                 struct rte_eth_conf *conf)
+{
+	int result = -ENOTSUP;
+
+	conf->intr_conf.lsc =
+	    info->dev_flags != NULL && (*info->dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+	if (conf->intr_conf.lsc)
+		result =
+		    rte_eth_dev_configure(port->port_id, port->rx_queues, port->tx_queues, conf);
+	if (result == 0) {
+		port->link_events =
+		    rte_eth_dev_callback_register(port->port_id, RTE_ETH_EVENT_INTR_LSC,
+		                                  on_link_event, port) == 0;
+		return 0;
+	}
+	conf->intr_conf.lsc = 0;
+	return rte_eth_dev_configure(port->port_id, port->rx_queues, port->tx_queues, conf);
+}
+
 static int
 configure(struct weir_port *port, const struct rte_eth_dev_info *info, char *error,
           size_t error_size)
@@ -293,7 +314,7 @@ configure(struct weir_port *port, const struct rte_eth_dev_info *info, char *err
 		conf.rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
 		conf.rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & RSS_FIELDS;
 	}
-	result = rte_eth_dev_configure(port->port_id, port->rx_queues, port->tx_queues, &conf);
+	result = configure_device(port, info, &conf);
 	if (result != 0)
 		return fail(port, result, error, error_size,
 		            "%u receive and %u send queues are not to be had: %s", port->rx_queues,
@@ -417,17 +438,16 @@ start_device(struct weir_port *port)
 	return 0;
 }
 
-int
-weir_port_start(struct weir_port *port, char *error, size_t error_size)
+static int
+start_anew(struct weir_port *port, char *error, size_t error_size)
 {
 	struct rte_eth_dev_info info;
-	int result;
+	int result = rte_eth_dev_info_get(port->port_id, &info);
 
-	assert(port->pool != NULL && !port->started);
-	result = rte_eth_dev_info_get(port->port_id, &info);
 	if (result != 0)
 		return fail(port, result, error, error_size, "device %s tells nothing: %s",
 		            port->config.device, reason(result));
+	port->interface = info.if_index;
 	result = count_queues(port, &info, error, error_size);
 	if (result == 0)
 		result = configure(port, &info, error, error_size);
@@ -442,21 +462,118 @@ weir_port_start(struct weir_port *port, char *error, size_t error_size)
 		return fail(port, result, error, error_size, "device %s does not start: %s",
 		            port->config.device, reason(result));
 	port->rss_symmetric = rss_is_symmetric(port, &info);
-	wait_for_link(port);
 	return 0;
+}
+
+int
+weir_port_start(struct weir_port *port, char *error, size_t error_size)
+{
+	int result;
+
+	assert(port->pool != NULL && port->attached && !port->started);
+	result = start_anew(port, error, error_size);
+	if (result == 0)
+		wait_for_link(port);
+	return result;
+}
+
+/* An event that is under way holds its callback, for a moment. */
+static void
+forget_link_events(struct weir_port *port)
+{
+	int result = port->link_events ? -EAGAIN : 0;
+
+	for (uint32_t us = 0; us < LINK_WAIT_US && result == -EAGAIN; us += LINK_STEP_US) {
+		result = rte_eth_dev_callback_unregister(port->port_id, RTE_ETH_EVENT_INTR_LSC,
+		                                         on_link_event, port);
+		if (result == -EAGAIN)
+			usleep(LINK_STEP_US);
+	}
+	assert(result != -EAGAIN);
+	port->link_events = false;
+}
+
+/* Gives a stopped device back. Its pool stays. */
+static void
+detach(struct weir_port *port)
+{
+	forget_link_events(port);
+	if (port->attached)
+		(void)rte_eth_dev_close(port->port_id);
+	if (port->hotplugged)
+		weir_port_device_remove(port->config.device);
+	port->attached = false;
+	port->hotplugged = false;
+}
+
+/* Makes a device that was removed once more, under the number that workers know. */
+static int
+attach_again(struct weir_port *port)
+{
+	char cause[512];
+	uint16_t port_id;
+	int result = weir_port_device_probe(port->config.device, &port_id, &port->hotplugged, cause,
+	                                    sizeof(cause));
+
+	if (result != 0)
+		return result;
+	if (port_id != port->port_id) {
+		/* The number of another port that is away: its own comes back after it. */
+		(void)rte_eth_dev_close(port_id);
+		weir_port_device_remove(port->config.device);
+		port->hotplugged = false;
+		return -EAGAIN;
+	}
+	port->attached = true;
+	return claim(port, cause, sizeof(cause));
+}
+
+/*
+ * A virtual device needs its kernel interface to start, and must not switch it on: net_tap would,
+ * and net_af_packet can't bind to one that is off, on older kernels. Neither sends anything before
+ * a worker does: what is in their rings can wait.
+ */
+static int
+check_interface(const struct weir_port *port)
+{
+	unsigned int flags;
+	int result;
+
+	if (port->interface == 0 || weir_port_device_is_pci(port->config.device))
+		return 0;
+	result = weir_interface_flags(port->interface, &flags);
+	if (result != 0)
+		return result;
+	return (flags & IFF_UP) != 0 ? 0 : -EAGAIN;
+}
+
+/* net_af_packet can't open the sockets again that it closes when it stops: made anew instead. */
+static int
+restart_af_packet(struct weir_port *port)
+{
+	char cause[512];
+	int result;
+
+	detach(port);
+	result = attach_again(port);
+	if (result == 0)
+		result = start_anew(port, cause, sizeof(cause));
+	if (result != 0)
+		detach(port);
+	return result;
 }
 
 int
 weir_port_restart(struct weir_port *port)
 {
-	int result = 0;
+	int result = check_interface(port);
 
-	if (port->started)
+	if (result == 0 && port->started)
 		result = rte_eth_dev_stop(port->port_id);
 	if (result != 0)
 		return result;
 	port->started = false;
-	return start_device(port);
+	return is_af_packet(port) ? restart_af_packet(port) : start_device(port);
 }
 
 void
@@ -475,9 +592,7 @@ void
 weir_port_close(struct weir_port *port)
 {
 	assert(!port->started);
-	(void)rte_eth_dev_close(port->port_id);
-	if (port->hotplugged)
-		weir_port_device_remove(port->config.device);
+	detach(port);
 	rte_mempool_free(port->pool);
 	port->pool = NULL;
 }

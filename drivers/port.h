@@ -11,6 +11,7 @@
 
 #include "drivers/units.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 struct rte_mempool;
@@ -34,9 +35,13 @@ struct weir_port {
 	uint16_t tx_queues;      /* granted */
 	uint16_t rx_descriptors; /* a queue, granted */
 	uint16_t tx_descriptors;
-	int node; /* NUMA node of the device, or WEIR_NODE_ANY */
+	int node;               /* NUMA node of the device, or WEIR_NODE_ANY */
+	unsigned int interface; /* index of the kernel's own behind it; 0: none */
+	bool attached;          /* port_id is ours */
 	bool started;
-	bool hotplugged; /* we made the device, so we remove it */
+	bool hotplugged;        /* we made the device, so we remove it */
+	bool link_events;       /* the driver tells when the link changes */
+	_Atomic uint32_t downs; /* how often it told that the link is down */
 	char driver[32];
 	/* What was granted and what was not, filled by weir_port_start for weir_port_describe. */
 	bool promiscuous;
@@ -59,15 +64,17 @@ int weir_port_open(const struct weir_port_config *config, uint32_t pool_frames,
 
 /*
  * Configures queues, MTU, promiscuous mode, flow control off and symmetric RSS, and starts the
- * port. Fewer rx queues than asked are accepted (rx_queues tells); fewer tx queues are not.
- * Returns 0 or -errno with one line in error; the port is then still only open.
+ * port, which must not be moved in memory from then on. Fewer rx queues than asked are accepted
+ * (rx_queues tells); fewer tx queues are not. Returns 0 or -errno with one line in error; the port
+ * is then still only open.
  */
 int weir_port_start(struct weir_port *port, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
 /*
  * Stops and starts a port that no worker uses: what waited in its rings is discarded, and what
- * starting wipes is set again. 0 or -errno; after a failure it is stopped: try again.
+ * starting wipes is set again. port_id and the queues stay what they are.
+ * Returns 0; -EAGAIN: not possible yet; or -errno. After either it may be stopped: try again.
  */
 int weir_port_restart(struct weir_port *port) __attribute__((warn_unused_result));
 
@@ -82,6 +89,12 @@ void weir_port_close(struct weir_port *port);
  * Writes at most size bytes, always terminated.
  */
 void weir_port_describe(const struct weir_port *port, char *line, size_t size);
+
+/*
+ * How often the driver has told, by an interrupt, that the link is down. Grows also where the link
+ * is up again by the time that anybody asks. Any thread.
+ */
+uint32_t weir_port_downs(const struct weir_port *port);
 
 /* Link state now. speed_mbit_s is 0 where the driver doesn't know. Returns true when up. */
 bool weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);

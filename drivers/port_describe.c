@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a port tells about itself. */
+#include "drivers/interface.h"
 #include "drivers/memory.h"
 #include "drivers/port.h"
 
+#include <net/if.h>
 #include <rte_ethdev.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +30,16 @@ static void __attribute__((format(printf, 2, 3))) append(struct line *line, cons
 		line->used += (size_t)length;
 }
 
+/* Some drivers call the link of a kernel interface up, whatever it is. */
+static bool
+interface_is_up(unsigned int index)
+{
+	unsigned int flags;
+
+	return weir_interface_flags(index, &flags) == 0 && (flags & IFF_UP) != 0 &&
+	       (flags & IFF_RUNNING) != 0;
+}
+
 bool
 weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s)
 {
@@ -38,7 +50,14 @@ weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s)
 		return false;
 	if (link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
 		*speed_mbit_s = link.link_speed;
-	return link.link_status == RTE_ETH_LINK_UP;
+	return link.link_status == RTE_ETH_LINK_UP &&
+	       (port->interface == 0 || interface_is_up(port->interface));
+}
+
+uint32_t
+weir_port_downs(const struct weir_port *port)
+{
+	return atomic_load(&port->downs);
 }
 
 static void

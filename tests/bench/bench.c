@@ -264,6 +264,7 @@ make_dataplane(struct bench *bench)
 
 	worker.lcore = bench->options.worker;
 	worker.node = weir_memory_node_of_cpu(bench->options.worker);
+	worker.waiting_max = UINT64_MAX;
 	worker.n_rx = bench->options.two_way ? 2 : 1;
 	for (uint8_t i = 0; i < 2; i++) {
 		worker.rx[i].port_id = bench->ports[i].port_id;

@@ -3,13 +3,15 @@
 
 import os
 import re
+import resource
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from weirproc import Stream, class_of, command, flood_device, policy_text, udp_frame
+from weirproc import WEIR, Stream, class_of, command, flood_device, policy_text, udp_frame
 
 
 
@@ -26,6 +28,44 @@ def test_commission(folder):
     done = command("--commission", policy)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert (folder / "ledger").read_bytes() == content
+
+
+@pytest.mark.parametrize("room", [100_000, 20_000_000])
+def test_commission_that_fails_leaves_nothing(folder, room):
+    """A disk that ends before the ledger does; then one that is large enough."""
+    policy = folder / "policy.yaml"
+    policy.write_text(policy_text(folder))
+    done = subprocess.run([WEIR, "--commission", policy], stdin=subprocess.DEVNULL, text=True, capture_output=True,
+                          timeout=60, check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
+    assert str(folder / "ledger") in done.stderr
+    assert not (folder / "ledger").exists()
+    done = command("--commission", policy)
+    assert done.returncode == 0, done.stderr
+
+
+def test_commission_without_a_folder(folder):
+    policy = folder / "policy.yaml"
+    policy.write_text(policy_text(folder).replace(f"ledger: {folder}/ledger", f"ledger: {folder}/none/ledger"))
+    done = command("--commission", policy)
+    assert done.returncode == 1
+    assert re.fullmatch(r"weir: ledger .*/none/ledger: No such file or directory: "
+                        r"its folder is missing: make it first\n", done.stderr)
+    assert not (folder / "none").exists()
+
+
+def test_ledger_of_a_wrong_size(start, folder):
+    (folder / "ledger").write_bytes(b"x" * 1000)
+    weir = start(commission=False, ready=False)
+    assert weir.process.wait(30) == 1
+    assert re.fullmatch(r"weir: ledger .*/ledger: 1000 bytes, expected \d+\n", weir.text())
+    assert (folder / "ledger").read_bytes() == b"x" * 1000
+
+
+def test_memory_is_named(weir):
+    pages = "huge" if weir.status()["huge_pages"] else "normal"
+    assert re.search(rf"^weir: memory: \d+ MiB on {pages} pages$", weir.text(), re.M)
 
 
 def test_missing_ledger_is_a_refusal(start, folder):
@@ -90,6 +130,12 @@ def test_command_line(folder):
         assert done.returncode == 2, arguments
         assert len(done.stderr.splitlines()) == 1 and str(arguments[-1]) in done.stderr
         assert done.stdout == ""
+    for option in ("--check", "--print"):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([WEIR, option, policy], stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert done.returncode == 1, option
+        assert done.stderr == "weir: standard output: cannot be written\n"
     for arguments in ([], ["--check"], ["--frobnicate"], ["--check", policy, "more"],
                       [policy, "more"], ["--frobnicate", policy], ["--help", "more"], ["-"]):
         done = command(*arguments)

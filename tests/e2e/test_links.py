@@ -6,6 +6,8 @@ and turns an outer 802.1ad tag into an 802.1Q one. Both are tested on pcap ports
 """
 
 import lab as laboratory
+import pytest
+from test_rate import worst_excess
 from scapy.all import ICMP, IP, TCP, UDP, ARP, Dot1Q, Ether, IPv6, Raw
 
 INSIDE, OUTSIDE = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -171,17 +173,35 @@ rules:
     assert [link["egress"]["tx_wire_bytes"] for link in status["links"]] == got
 
 
-def test_link_down_stops_egress(pair):
-    """An outside port without a link: frames are dropped and counted, never kept for a burst later."""
-    policy = pair.pair_policy("10 Mbit/s")
+@pytest.mark.parametrize("host,interface", [("internet", "net0"), ("box", "out0")])
+def test_link_down_stops_egress(pair, host, interface):
+    """The outside's link goes and returns under flood, at either end: nothing was kept for a burst."""
+    policy = pair.pair_policy("5 Mbit/s", "10 KB", "shape", "100 ms")
     pair.commission(policy)
     weir = pair.weir(policy)
-    laboratory.run("ip", "-n", pair.name("internet"), "link", "set", "net0", "down")
-    laboratory.Flood(pair, "datacenter", "dc0", rate=5_000_000, seconds=1).result(20)
-    laboratory.run("ip", "-n", pair.name("internet"), "link", "set", "net0", "up")
+
+    def is_up(status: dict) -> bool:
+        return laboratory.named(status["ports"], "out0")["up"]
+
+    weir.wait_status(is_up)
     capture = laboratory.Capture(pair, "internet", "net0")
-    frames = capture.frames()
-    egress = laboratory.named(weir.status()["links"], "internet")["egress"]
+    flood = laboratory.Flood(pair, "datacenter", "dc0", rate=20_000_000, bytes=1000, seconds=6)
+    weir.wait_status(lambda now: now["links"][0]["egress"]["tx_frames"] > 100)
+    laboratory.run("ip", "-n", pair.name(host), "link", "set", interface, "down")
+    weir.wait_status(lambda now: not is_up(now))
+    before = weir.wait_status(lambda now: now["links"][0]["egress"]["dropped"].get("link_down", 0) > 500)
+    laboratory.run("ip", "-n", pair.name(host), "link", "set", interface, "up")
+    weir.wait_status(is_up)
+    after = weir.wait_status(lambda now: now["links"][0]["egress"]["tx_frames"]
+                             > before["links"][0]["egress"]["tx_frames"] + 100)
+    flood.result(20)
+    frames = [frame for frame in capture.frames() if frame.ethertype == 0x0800]
     weir.stop()
-    assert sum(frame.wire for frame in frames) <= 64_000
-    assert egress["rx_frames"] == egress["tx_frames"] + sum(egress["dropped"].values())
+    # Both halves of it are in the capture: it was there when the link returned.
+    gap = max(later.ns - earlier.ns for earlier, later in zip(frames, frames[1:]))
+    assert gap > 100_000_000
+    assert len(frames) >= after["links"][0]["egress"]["tx_frames"] - before["links"][0]["egress"]["tx_frames"]
+    # A stamp may be late, by up to 2 ms on a machine that is busy.
+    excess = worst_excess([frame.ns for frame in frames], [frame.wire for frame in frames], 5_000_000)
+    laboratory.measured(f"most that left at once as {interface}'s link returned: {excess:.0f} B, burst 10000 B")
+    assert excess <= 10_000 + 5_000_000 / 8 * 0.002

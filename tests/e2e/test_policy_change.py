@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import random
 import re
 import resource
 import signal
@@ -75,6 +76,70 @@ def test_tightened_rate(start, folder):
     weir.stop()
 
 
+def test_a_new_class_starts_empty(start, folder):
+    """Whatever its slot was used for before: with no burst, and with no debt of another class."""
+    device = flood_device(folder)
+    weir = start(policy_text(folder, inside=device, rate="400 Mbit/s"))
+    weir.wait_status(lambda now: class_of(now)["tx_wire_bytes"] > 10_000_000)
+    text = policy_text(folder, inside=device, rate="400 kbit/s", burst="5 MB")
+    for name in ("first", "second", "third"):
+        changed = text.replace("name: all", f"name: {name}").replace("class: all", f"class: {name}")
+        begin = time.monotonic()
+        code, answer = weir.json("POST", "/v1/policy", changed)
+        assert code == 200, answer
+        status = weir.wait_status(lambda now, name=name: class_of(now, name)["tx_frames"] >= 5)
+        elapsed = time.monotonic() - begin
+        assert class_of(status, name)["tx_wire_bytes"] <= 400_000 / 8 * elapsed + 1024
+    weir.stop()
+
+
+def slow_rules(count: int) -> str:
+    """Rules that take long to compile: random prefixes and wide ports ranges on both sides."""
+    generator = random.Random(7)
+    lines = []
+    for _ in range(count):
+        length = generator.randint(12, 28)
+        address = generator.getrandbits(length) << (32 - length)
+        low, other = generator.randint(1, 30000), generator.randint(1, 30000)
+        lines.append(
+            f"  - {{source: {'.'.join(str(address >> shift & 255) for shift in (24, 16, 8, 0))}"
+            f"/{length}, source_ports: {low}-{low + generator.randint(100, 30000)}, "
+            f"destination_ports: {other}-{other + generator.randint(100, 30000)}, class: all}}\n")
+    return "".join(lines)
+
+
+def test_a_slow_compilation_stops_nothing(start, folder):
+    """Rules that take far longer to compile than the pulse may be late: egress goes on."""
+    limits = "  heartbeat_limit: 100 ms\n"
+    text = policy_text(folder, inside=flood_device(folder), appliance=limits)
+    text = text.replace("memory: 96 MiB", "memory: 512 MiB")
+    weir = start(text)
+    weir.wait_status(lambda now: class_of(now)["tx_wire_bytes"] > 1_000_000)
+    for count in (40, 80, 160, 320, 640):
+        begin = time.monotonic()
+        code, answer = weir.json("POST", "/v1/policy?check=1",
+                                 text.replace("rules:\n", "rules:\n" + slow_rules(count)))
+        took = time.monotonic() - begin
+        if took > 0.5:  # many times the limit, on a machine of any speed
+            break
+    else:
+        assert code == 200, answer
+    egress = weir.status()["links"][0]["egress"]
+    assert egress["dropped"].get("control_stale", 0) == 0, (took, egress)
+    weir.stop()
+
+
+def test_a_failed_start_sends_nothing(start, folder):
+    """Its sockets can't be had: then no frame may leave, not even for a moment."""
+    out = folder / "out.pcap"
+    text = policy_text(folder, inside=flood_device(folder), outside=f"net_pcap1,tx_pcap={out}")
+    text = text.replace("read_socket: ", "read_socket: /nowhere")
+    weir = start(text, ready=False)
+    assert weir.process.wait(30) == 1
+    assert "nowhere" in weir.text()
+    assert not out.exists() or out.stat().st_size <= 24
+
+
 def test_tightened_cap(start, folder):
     device = flood_device(folder)
     weir = start(policy_text(folder, inside=device, rate="100 Mbit/s"))
@@ -99,16 +164,23 @@ def test_tightened_cap(start, folder):
     weir.stop()
 
 
+def with_child(text: str) -> str:
+    """The policy with a budget below the root, which the class charges to."""
+    assert text.count("classes:\n") == 1 and text.count("budget: total\n") == 1
+    return (text.replace("classes:\n", "  - name: part\n    parent: total\nclasses:\n")
+            .replace("budget: total\n", "budget: part\n"))
+
+
 def test_names_leave_and_return(start, folder):
     device = flood_device(folder)
-    text = policy_text(folder, inside=device)
+    text = with_child(policy_text(folder, inside=device))
     weir = start(text)
     weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
     other = text.replace("name: all", "name: other").replace("class: all", "class: other")
     assert weir.json("POST", "/v1/policy", other)[0] == 200
     weir.wait_status(lambda now: class_of(now, "other")["tx_frames"] > 0)
     before = weir.status()
-    charged = before["budgets"][0]["charged_wire_bytes"]
+    charged = before["budgets"][1]["charged_wire_bytes"]
     assert weir.json("POST", "/v1/policy", text)[0] == 200
     after, later = weir.status(), weir.status()
     # A class begins again from nothing: it has sent no more than the link has since. A budget never
@@ -116,23 +188,57 @@ def test_names_leave_and_return(start, folder):
     since = (later["links"][0]["egress"]["tx_wire_bytes"]
              - before["links"][0]["egress"]["tx_wire_bytes"])
     assert class_of(after)["tx_wire_bytes"] <= since
-    assert after["budgets"][0]["charged_wire_bytes"] >= charged > 0
-    renamed = text.replace("total", "sum")
+    assert after["budgets"][1]["charged_wire_bytes"] >= charged > 0
+    renamed = text.replace("part", "piece")
     assert weir.json("POST", "/v1/policy", renamed)[0] == 200
-    weir.wait_status(lambda now: now["budgets"][0]["charged_wire_bytes"] > 0)
+    weir.wait_status(lambda now: now["budgets"][1]["charged_wire_bytes"] > 0)
     assert weir.json("POST", "/v1/policy", text)[0] == 200
-    assert weir.status()["budgets"][0]["charged_wire_bytes"] >= charged
+    assert weir.status()["budgets"][1]["charged_wire_bytes"] >= charged
+    weir.stop()
+
+
+def test_root_keeps_its_name(start, folder):
+    """Another root would begin with nothing charged: refused while Weir runs, and at its start."""
+    device = flood_device(folder)
+    text = with_child(policy_text(folder, inside=device))
+    weir = start(text)
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    before = weir.status()
+    renamed = text.replace("total", "sum")
+    swapped = text.replace("total", "x").replace("part", "total").replace("x\n", "part\n")
+    assert "name: part\n    caps" in swapped and "name: total\n    parent: part" in swapped
+    for changed, name, way in ((renamed, "sum", ""), (swapped, "part", ""),
+                               (renamed, "sum", "?check=1")):
+        code, answer = weir.json("POST", "/v1/policy" + way, changed)
+        assert code == 409, answer
+        assert answer["error"] == (f"ledger: the root budget is called total there and can't be called {name}: "
+                                   "its charge would be lost")
+    after = weir.status()
+    assert after["policy"] == before["policy"]
+    assert [budget["name"] for budget in after["budgets"]] == ["total", "part"]
+    assert after["budgets"][0]["charged_wire_bytes"] >= before["budgets"][0]["charged_wire_bytes"] > 0
+    weir.stop()
+    ledger = (folder / "ledger").read_bytes()
+    for changed, name in ((renamed, "sum"), (swapped, "part")):
+        weir = start(changed, ready=False, name=f"{name}.yaml")
+        assert weir.process.wait(30) == 1
+        assert weir.text().splitlines()[-1] == (
+            f"weir: ledger: the root budget is called total there and can't be called {name}: its charge would be lost")
+        assert (folder / "ledger").read_bytes() == ledger
+    # What was refused has done no harm.
+    weir = start(text, name="again.yaml")
+    assert weir.status()["budgets"][0]["charged_wire_bytes"] >= after["budgets"][0]["charged_wire_bytes"]
     weir.stop()
 
 
 def test_no_frame_is_lost_by_a_renamed_budget(start, folder):
     """The old name is open until no worker uses it any more, the new one before any does."""
     device = flood_device(folder)
-    text = policy_text(folder, inside=device)
+    text = with_child(policy_text(folder, inside=device))
     weir = start(text)
     weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
     for turn in range(30):
-        renamed = text.replace("total", f"total{turn % 3}")
+        renamed = text.replace("part", f"part{turn % 3}")
         code, answer = weir.json("POST", "/v1/policy", renamed)
         assert code == 200, answer
     status = weir.status()

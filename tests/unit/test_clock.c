@@ -170,7 +170,65 @@ test_clocks_advance(void)
 	CU_ASSERT(weir_clock_boot_ns() - boot_ns < 600 * WEIR_NS_PER_S);
 }
 
+/*
+ * Whatever two readings say, the frequency is not below the highest that they allow, nor a whole
+ * hertz above it, and the true one is no further below than the error says.
+ */
+static void
+check_bound(const struct weir_clock_reading *first, const struct weir_clock_reading *last)
+{
+	weir_u128 most = (weir_u128)(last->after_tsc - first->before_tsc) * WEIR_NS_PER_S;
+	weir_u128 least = (weir_u128)(last->before_tsc - first->after_tsc) * WEIR_NS_PER_S;
+	uint64_t span_ns = last->raw_ns - first->raw_ns;
+	struct weir_clock clock;
+
+	CU_ASSERT_EQUAL_FATAL(weir_clock_compute(first, last, &clock), 0);
+	CU_ASSERT((weir_u128)clock.tsc_hz * (span_ns - 1) >= most);
+	CU_ASSERT((weir_u128)(clock.tsc_hz - 1) * (span_ns - 1) < most);
+	CU_ASSERT((weir_u128)clock.tsc_hz * WEIR_NS_PER_S <=
+	          least / (span_ns + 1) * (WEIR_NS_PER_S + clock.error_ppb));
+}
+
+static void
+test_bound_is_upper(void)
+{
+	struct weir_random random = weir_random_make(weir_test_seed());
+
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		struct weir_clock_reading first, last;
+
+		first.before_tsc = weir_random_below(&random, UINT64_C(1) << 60);
+		first.after_tsc = first.before_tsc + weir_random_between(&random, 1, 5000);
+		first.raw_ns = weir_random_below(&random, UINT64_C(1) << 60);
+		last.before_tsc =
+		    first.after_tsc + weir_random_between(&random, 10000000, UINT64_C(40000000000));
+		last.after_tsc = last.before_tsc + weir_random_between(&random, 1, 5000);
+		last.raw_ns =
+		    first.raw_ns + weir_random_between(&random, 10000000, UINT64_C(10000000000));
+		check_bound(&first, &last);
+	}
+}
+
+static void
+test_readings_that_bound_nothing(void)
+{
+	struct weir_clock_reading first = {.before_tsc = 100, .raw_ns = 50, .after_tsc = 200};
+	struct weir_clock_reading last = {.before_tsc = 300, .raw_ns = 52, .after_tsc = 400};
+	struct weir_clock clock;
+
+	CU_ASSERT_EQUAL(weir_clock_compute(&first, &last, &clock), 0);
+	last.raw_ns = 51;
+	CU_ASSERT_EQUAL(weir_clock_compute(&first, &last, &clock), -ENOTSUP);
+	last.raw_ns = 49;
+	CU_ASSERT_EQUAL(weir_clock_compute(&first, &last, &clock), -ENOTSUP);
+	last.raw_ns = 60;
+	last.before_tsc = 200;
+	CU_ASSERT_EQUAL(weir_clock_compute(&first, &last, &clock), -ENOTSUP);
+}
+
 static const struct weir_test tests[] = {
+    {"the frequency is an upper bound, to the hertz", test_bound_is_upper},
+    {"readings that bound nothing are refused", test_readings_that_bound_nothing},
     {"measurements of one TSC agree within their errors", test_brackets_agree},
     {"a span converted from ticks is not too long", test_converted_span},
     {"a longer calibration is more exact", test_longer_is_better},

@@ -105,6 +105,32 @@ test_tightening_stops_at_once(void)
 	CU_ASSERT_EQUAL(weir_credit_spent(&credit, 0), 500);
 }
 
+/* One of several leaves most of what is left to the others, whatever it asks for first. */
+static void
+test_one_does_not_take_all(void)
+{
+	const uint64_t left[] = {100, 1000000, 100000000000};
+
+	for (uint32_t n_workers = 1; n_workers <= 4; n_workers++)
+		for (uint32_t i = 0; i < 3; i++) {
+			uint64_t extra;
+
+			make(n_workers, 0, 100 + left[i], WEIR_CREDIT_OPEN);
+			CU_ASSERT_TRUE(charge(0, 100));
+			extra = atomic_load(&credit.budgets[0].taken_bytes) - 100;
+			CU_ASSERT_EQUAL(extra, purses[0].purses[0].purse_bytes);
+			if (n_workers == 1) {
+				CU_ASSERT_EQUAL(extra, left[i]);
+				continue;
+			}
+			CU_ASSERT(extra <= left[i] / (2 * (uint64_t)n_workers));
+			CU_ASSERT(extra <= 1 << 20);
+			/* Another can have all the rest, and no more. */
+			CU_ASSERT_FALSE(charge(1, left[i] - extra + 1));
+			CU_ASSERT_TRUE(charge(1, left[i] - extra));
+		}
+}
+
 struct hammer {
 	pthread_t thread;
 	uint32_t worker;
@@ -189,6 +215,7 @@ static const struct weir_test tests[] = {
     {"a charge is all or none", test_all_or_none},
     {"remainders come together", test_remainders_come_together},
     {"tightening stops at once", test_tightening_stops_at_once},
+    {"one does not take all", test_one_does_not_take_all},
     {"two workers hammer one budget", test_two_workers_hammer_one_budget},
 };
 

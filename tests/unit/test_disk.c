@@ -7,6 +7,46 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SYNCS_MAX 8U
+
+/* Linked with --wrap: what was synced, and which of the calls is to fail. */
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+static struct {
+	struct stat of[SYNCS_MAX];
+	bool data_only[SYNCS_MAX];
+	uint32_t count;
+	uint32_t fail_at; /* 0: none; 1: the first */
+	int error;
+} syncs;
+
+static bool
+note_sync(int fd, bool data_only)
+{
+	if (syncs.count == SYNCS_MAX)
+		syncs.count = 0; /* of tests that don't look */
+	if (fstat(fd, &syncs.of[syncs.count]) != 0)
+		abort();
+	syncs.data_only[syncs.count++] = data_only;
+	errno = syncs.error;
+	return syncs.count != syncs.fail_at;
+}
+
+int
+__wrap_fsync(int fd)
+{
+	return note_sync(fd, false) ? __real_fsync(fd) : -1;
+}
+
+int
+__wrap_fdatasync(int fd)
+{
+	return note_sync(fd, true) ? __real_fdatasync(fd) : -1;
+}
+
 static char folder[64];
 
 static const char *
@@ -79,9 +119,70 @@ test_refusals(void)
 	CU_ASSERT_EQUAL(access(path, F_OK), -1);
 }
 
+static bool
+was_synced(uint32_t call, const char *path)
+{
+	struct stat st;
+
+	return call < syncs.count && stat(path, &st) == 0 && st.st_ino == syncs.of[call].st_ino &&
+	       st.st_dev == syncs.of[call].st_dev;
+}
+
+/* A new file and its name are durable when it is there, a write when the sync says so. */
+static void
+test_syncs(void)
+{
+	const char *path = make_path("synced");
+	uint8_t data[4096] = {1};
+	struct weir_disk *disk;
+
+	memset(&syncs, 0, sizeof(syncs));
+	CU_ASSERT_EQUAL_FATAL(weir_disk_create_file(path, 65536, &disk), 0);
+	CU_ASSERT_EQUAL(syncs.count, 2);
+	CU_ASSERT(was_synced(0, path) && !syncs.data_only[0]);
+	CU_ASSERT(was_synced(1, folder));
+	syncs.count = 0;
+	CU_ASSERT_EQUAL(disk->ops->write(disk, data, sizeof(data), 0), 0);
+	CU_ASSERT_EQUAL(syncs.count, 0);
+	CU_ASSERT_EQUAL(disk->ops->sync(disk), 0);
+	CU_ASSERT_EQUAL(syncs.count, 1);
+	CU_ASSERT(was_synced(0, path));
+	/* Told, whatever it is, and never tried again. */
+	syncs.fail_at = 2;
+	syncs.error = EIO;
+	CU_ASSERT_EQUAL(disk->ops->sync(disk), -EIO);
+	syncs.fail_at = 3;
+	syncs.error = EINTR;
+	CU_ASSERT_EQUAL(disk->ops->sync(disk), -EINTR);
+	CU_ASSERT_EQUAL(syncs.count, 3);
+	disk->ops->close(disk);
+	unlink(path);
+	memset(&syncs, 0, sizeof(syncs));
+}
+
+/* A file that is not durable, or its name, is removed again. */
+static void
+test_create_without_sync(void)
+{
+	const char *path = make_path("unsynced");
+	struct weir_disk *disk;
+
+	for (uint32_t call = 1; call <= 2; call++) {
+		memset(&syncs, 0, sizeof(syncs));
+		syncs.fail_at = call;
+		syncs.error = EIO;
+		CU_ASSERT_EQUAL(weir_disk_create_file(path, 65536, &disk), -EIO);
+		CU_ASSERT_EQUAL(syncs.count, call);
+		CU_ASSERT_EQUAL(access(path, F_OK), -1);
+	}
+	memset(&syncs, 0, sizeof(syncs));
+}
+
 static const struct weir_test tests[] = {
     {"create, lock, write, read again", test_create},
     {"what is refused", test_refusals},
+    {"what is synced", test_syncs},
+    {"a file that can't be synced is not made", test_create_without_sync},
 };
 
 int

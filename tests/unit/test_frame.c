@@ -350,6 +350,15 @@ test_made_to_be_refused(void)
 	frame_ip6(&frame, 0, 0);
 	frame_ip6_extension(&frame, 17, 0);
 	CU_ASSERT_EQUAL(parse_copy(&frame, frame.bytes, &key), WEIR_DROP_IP_MALFORMED);
+	/* A pause frame, tagged or not. */
+	frame_ethernet(&frame, 0x8808);
+	frame_put16(&frame, 1);
+	frame_fill(&frame, 0, 44);
+	CU_ASSERT_EQUAL(parse_copy(&frame, frame.bytes, &key), WEIR_DROP_MAC_CONTROL);
+	frame_ethernet(&frame, 0x8808);
+	frame_vlan(&frame, 0x8100, 1);
+	frame_fill(&frame, 0, 46);
+	CU_ASSERT_EQUAL(parse_copy(&frame, frame.bytes, &key), WEIR_DROP_MAC_CONTROL);
 	/* One byte over the MTU, trailer included; two tags do not count. */
 	frame_ethernet(&frame, 0x9000);
 	frame_vlan(&frame, 0x88a8, 1);

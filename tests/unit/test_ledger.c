@@ -462,6 +462,68 @@ test_pace(void)
 	weir_box_free(box);
 }
 
+/* The disk's bytes of the records, to see that nothing was written. */
+static uint64_t
+written(const struct weir_box *box)
+{
+	struct weir_ledger_status status;
+
+	weir_ledger_get_status(box->ledger, &status);
+	return status.written_bytes;
+}
+
+/* The root is the one of the first policy for good, wherever it stands and whatever is tried. */
+static void
+test_root_is_kept(void)
+{
+	struct weir_box *box = weir_box_new(weir_test_seed());
+	uint32_t a, total, b;
+	uint64_t before;
+
+	box->tuning.grant_min_bytes = 10000;
+	a = weir_box_add_budget(box, "a", 1);
+	total = weir_box_add_budget(box, "total", WEIR_ANY);
+	b = weir_box_add_budget(box, "b", total);
+	weir_box_add_cap(box, total, 50000, 0);
+	MUST(weir_box_open(box));
+	MUST(weir_box_apply(box));
+	CU_ASSERT_EQUAL(box->ids[total], WEIR_LEDGER_ROOT);
+	CU_ASSERT_EQUAL(box->ids[a], 1);
+	CU_ASSERT_EQUAL(box->ids[b], 2);
+	CU_ASSERT_EQUAL(flood(box, a, 100), 50000);
+	for (uint32_t life = 0; life < 3; life++) {
+		before = written(box);
+		/* Renamed. */
+		snprintf(box->budgets[total].name, WEIR_NAME_SIZE, "other");
+		CU_ASSERT_EQUAL(weir_box_apply(box), -EPERM);
+		/* Another one put above it. */
+		snprintf(box->budgets[total].name, WEIR_NAME_SIZE, "total");
+		box->budgets[total].parent = b;
+		box->budgets[b].parent = WEIR_ANY;
+		CU_ASSERT_EQUAL(weir_box_apply(box), -EPERM);
+		/* Swapped with a child, by name: its cap would begin anew. */
+		box->budgets[total].parent = WEIR_ANY;
+		box->budgets[b].parent = total;
+		snprintf(box->budgets[total].name, WEIR_NAME_SIZE, "a");
+		snprintf(box->budgets[a].name, WEIR_NAME_SIZE, "total");
+		CU_ASSERT_EQUAL(weir_box_apply(box), -EPERM);
+		CU_ASSERT_EQUAL(written(box), before);
+		/* Nothing has changed, and the ledger goes on. */
+		snprintf(box->budgets[total].name, WEIR_NAME_SIZE, "total");
+		snprintf(box->budgets[a].name, WEIR_NAME_SIZE, "a");
+		MUST(weir_box_apply(box));
+		CU_ASSERT_EQUAL(box->ids[total], WEIR_LEDGER_ROOT);
+		CU_ASSERT_EQUAL(weir_box_budget(box, total).charged_bytes, 50000);
+		CU_ASSERT_EQUAL(flood(box, b, 10), 0);
+		/* Refused at the start of another life, too. */
+		weir_box_kill(box);
+		MUST(weir_box_open(box));
+	}
+	MUST(weir_box_apply(box));
+	check(box);
+	weir_box_free(box);
+}
+
 static const struct weir_test tests[] = {
     {"a lifetime cap is exact and lasts", test_lifetime_exact},
     {"whole frames: less than one is left", test_whole_frames},
@@ -473,6 +535,7 @@ static const struct weir_test tests[] = {
     {"a tree of budgets", test_tree},
     {"tighten and loosen", test_tighten_and_loosen},
     {"names and charges are kept", test_names_are_kept},
+    {"the root stays the root", test_root_is_kept},
     {"purses of a departed budget", test_departed_purse},
     {"a window that is new to a budget", test_new_window},
     {"more windows than places", test_many_windows},

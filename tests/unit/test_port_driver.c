@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a port asks of its driver, and what it makes of the answers. Linked with --wrap. */
+#include "drivers/eal.h"
+#include "drivers/port.h"
+#include "tests/unit/harness.h"
+
+#include <rte_ethdev.h>
+#include <sched.h>
+#include <string.h>
+
+#define MEMORY_BYTES (UINT64_C(96) << 20)
+#define POOL_FRAMES  1023U
+#define ERROR_SIZE   256U
+
+/* A driver of net_null's ports that has more to it. */
+static struct {
+	/* Flow control. */
+	int get_result, set_result;
+	bool stubborn; /* agrees and changes nothing */
+	struct rte_eth_fc_conf flow, asked;
+	uint32_t sets;
+	/* Link interrupts. */
+	bool has_interrupts, refuses_interrupts;
+	uint32_t configured, configured_lsc;
+	rte_eth_dev_cb_fn callback;
+	void *argument;
+	uint32_t busy; /* this often the callback can't be taken back yet */
+	int link_result;
+	bool link_up;
+} driver;
+
+int __wrap_rte_eth_dev_flow_ctrl_get(uint16_t port_id, struct rte_eth_fc_conf *conf);
+int __wrap_rte_eth_dev_flow_ctrl_set(uint16_t port_id, struct rte_eth_fc_conf *conf);
+int __real_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info);
+int __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info);
+int __real_rte_eth_dev_configure(uint16_t port_id, uint16_t rx, uint16_t tx,
+                                 const struct rte_eth_conf *conf);
+int __wrap_rte_eth_dev_configure(uint16_t port_id, uint16_t rx, uint16_t tx,
+                                 const struct rte_eth_conf *conf);
+int __wrap_rte_eth_dev_callback_register(uint16_t port_id, enum rte_eth_event_type event,
+                                         rte_eth_dev_cb_fn callback, void *argument);
+int __wrap_rte_eth_dev_callback_unregister(uint16_t port_id, enum rte_eth_event_type event,
+                                           rte_eth_dev_cb_fn callback, void *argument);
+int __wrap_rte_eth_link_get_nowait(uint16_t port_id, struct rte_eth_link *link);
+
+int
+__wrap_rte_eth_dev_flow_ctrl_get(uint16_t port_id, struct rte_eth_fc_conf *conf)
+{
+	(void)port_id;
+	*conf = driver.flow;
+	return driver.get_result;
+}
+
+int
+__wrap_rte_eth_dev_flow_ctrl_set(uint16_t port_id, struct rte_eth_fc_conf *conf)
+{
+	(void)port_id;
+	driver.sets++;
+	driver.asked = *conf;
+	if (driver.set_result == 0 && !driver.stubborn)
+		driver.flow = *conf;
+	return driver.set_result;
+}
+
+int
+__wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
+{
+	static uint32_t flags;
+	int result = __real_rte_eth_dev_info_get(port_id, info);
+
+	flags = (result == 0 ? *info->dev_flags : 0) & ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
+	if (driver.has_interrupts)
+		flags |= RTE_ETH_DEV_INTR_LSC;
+	info->dev_flags = &flags;
+	return result;
+}
+
+int
+__wrap_rte_eth_dev_configure(uint16_t port_id, uint16_t rx, uint16_t tx,
+                             const struct rte_eth_conf *conf)
+{
+	struct rte_eth_conf real = *conf;
+
+	driver.configured++;
+	driver.configured_lsc += conf->intr_conf.lsc;
+	if (conf->intr_conf.lsc && driver.refuses_interrupts)
+		return -EINVAL;
+	real.intr_conf.lsc = 0;
+	return __real_rte_eth_dev_configure(port_id, rx, tx, &real);
+}
+
+int
+__wrap_rte_eth_dev_callback_register(uint16_t port_id, enum rte_eth_event_type event,
+                                     rte_eth_dev_cb_fn callback, void *argument)
+{
+	(void)port_id;
+	CU_ASSERT_EQUAL(event, RTE_ETH_EVENT_INTR_LSC);
+	CU_ASSERT(driver.callback == NULL);
+	driver.callback = callback;
+	driver.argument = argument;
+	return 0;
+}
+
+int
+__wrap_rte_eth_dev_callback_unregister(uint16_t port_id, enum rte_eth_event_type event,
+                                       rte_eth_dev_cb_fn callback, void *argument)
+{
+	(void)port_id;
+	CU_ASSERT_EQUAL(event, RTE_ETH_EVENT_INTR_LSC);
+	CU_ASSERT(driver.callback == callback && driver.argument == argument);
+	if (driver.busy > 0) {
+		driver.busy--;
+		return -EAGAIN;
+	}
+	driver.callback = NULL;
+	return 0;
+}
+
+int
+__wrap_rte_eth_link_get_nowait(uint16_t port_id, struct rte_eth_link *link)
+{
+	(void)port_id;
+	memset(link, 0, sizeof(*link));
+	link->link_status = driver.link_up ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN;
+	return driver.link_result;
+}
+
+/* A driver that does as it is told. */
+static void
+reset_driver(void)
+{
+	memset(&driver, 0, sizeof(driver));
+	driver.link_up = true;
+	driver.flow.mode = RTE_ETH_FC_FULL;
+	driver.flow.autoneg = 1;
+	driver.flow.mac_ctrl_frame_fwd = 1;
+}
+
+static void
+start_port(struct weir_port *port)
+{
+	struct weir_port_config config = {
+	    .name = "port-under-test",
+	    .device = "net_null0,no-rx=1",
+	    .mtu_bytes = 1500,
+	    .rx_queues = 1,
+	    .tx_queues = 1,
+	};
+	char error[ERROR_SIZE] = "";
+
+	CU_ASSERT_EQUAL_FATAL(weir_port_open(&config, POOL_FRAMES, port, error, sizeof(error)), 0);
+	CU_ASSERT_EQUAL_FATAL(weir_port_start(port, error, sizeof(error)), 0);
+}
+
+static void
+end_port(struct weir_port *port)
+{
+	weir_port_stop(port);
+	weir_port_close(port);
+	CU_ASSERT(driver.callback == NULL);
+}
+
+/* Starts a port and says what it tells of flow control: granted or not, and not both. */
+static bool
+flow_control_is_off(void)
+{
+	struct weir_port port;
+	char line[512];
+	bool off, refused;
+
+	start_port(&port);
+	weir_port_describe(&port, line, sizeof(line));
+	off = strstr(line, ", no flow control") != NULL;
+	refused = strstr(line, "not granted: flow control off") != NULL;
+	CU_ASSERT(off != refused);
+	CU_ASSERT_EQUAL(off, port.flow_control_off);
+	end_port(&port);
+	return off;
+}
+
+static void
+test_flow_control(void)
+{
+	reset_driver();
+	CU_ASSERT(flow_control_is_off());
+	CU_ASSERT_EQUAL(driver.sets, 1);
+	CU_ASSERT_EQUAL(driver.asked.mode, RTE_ETH_FC_NONE);
+	CU_ASSERT_EQUAL(driver.asked.autoneg, 0);
+	CU_ASSERT_EQUAL(driver.asked.mac_ctrl_frame_fwd, 0);
+	/* A port that has none has none to turn off. */
+	reset_driver();
+	driver.get_result = -ENOTSUP;
+	CU_ASSERT(flow_control_is_off());
+	CU_ASSERT_EQUAL(driver.sets, 0);
+	/* Refused, in three ways. */
+	reset_driver();
+	driver.get_result = -EIO;
+	CU_ASSERT(!flow_control_is_off());
+	reset_driver();
+	driver.set_result = -ENOTSUP;
+	CU_ASSERT(!flow_control_is_off());
+	CU_ASSERT_EQUAL(driver.asked.mode, RTE_ETH_FC_NONE);
+	reset_driver();
+	driver.stubborn = true;
+	CU_ASSERT(!flow_control_is_off());
+}
+
+/* Starting wipes it, with many drivers: it is asked for again. */
+static void
+test_flow_control_after_restart(void)
+{
+	struct weir_port port;
+
+	reset_driver();
+	start_port(&port);
+	driver.flow.mode = RTE_ETH_FC_FULL;
+	CU_ASSERT_EQUAL(weir_port_restart(&port), 0);
+	CU_ASSERT_EQUAL(driver.sets, 2);
+	CU_ASSERT_EQUAL(driver.flow.mode, RTE_ETH_FC_NONE);
+	CU_ASSERT(port.flow_control_off);
+	end_port(&port);
+}
+
+static void
+tell(const struct weir_port *port)
+{
+	CU_ASSERT_PTR_NOT_NULL_FATAL(driver.callback);
+	(void)driver.callback(port->port_id, RTE_ETH_EVENT_INTR_LSC, driver.argument, NULL);
+}
+
+/* A link that was down between two looks is known to have been. */
+static void
+test_link_interrupts(void)
+{
+	struct weir_port port;
+	uint32_t speed;
+
+	reset_driver();
+	driver.has_interrupts = true;
+	start_port(&port);
+	CU_ASSERT_EQUAL(driver.configured, 1);
+	CU_ASSERT_EQUAL(driver.configured_lsc, 1);
+	tell(&port); /* up: no news */
+	CU_ASSERT_EQUAL(weir_port_downs(&port), 0);
+	driver.link_up = false;
+	tell(&port);
+	driver.link_up = true;
+	tell(&port);
+	CU_ASSERT(weir_port_link(&port, &speed));
+	CU_ASSERT_EQUAL(weir_port_downs(&port), 1);
+	/* A driver that can't say how the link is: it may be down. */
+	driver.link_result = -EIO;
+	tell(&port);
+	CU_ASSERT_EQUAL(weir_port_downs(&port), 2);
+	CU_ASSERT(!weir_port_link(&port, &speed));
+	driver.link_result = 0;
+	/* A restart changes nothing of that. */
+	CU_ASSERT_EQUAL(weir_port_restart(&port), 0);
+	CU_ASSERT_EQUAL(weir_port_downs(&port), 2);
+	driver.link_up = false;
+	tell(&port);
+	CU_ASSERT_EQUAL(weir_port_downs(&port), 3);
+	driver.busy = 2;
+	end_port(&port);
+	CU_ASSERT_EQUAL(driver.busy, 0);
+}
+
+static void
+test_no_link_interrupts(void)
+{
+	struct weir_port port;
+
+	reset_driver();
+	start_port(&port);
+	CU_ASSERT_EQUAL(driver.configured, 1);
+	CU_ASSERT_EQUAL(driver.configured_lsc, 0);
+	CU_ASSERT(driver.callback == NULL);
+	end_port(&port);
+	/* It says that it has them, and then it doesn't: the port goes on without. */
+	reset_driver();
+	driver.has_interrupts = true;
+	driver.refuses_interrupts = true;
+	start_port(&port);
+	CU_ASSERT_EQUAL(driver.configured, 2);
+	CU_ASSERT_EQUAL(driver.configured_lsc, 1);
+	CU_ASSERT(driver.callback == NULL);
+	CU_ASSERT(port.started);
+	end_port(&port);
+}
+
+static bool
+start_eal(void)
+{
+	uint32_t lcores[2] = {0, 0}, found = 0;
+	struct weir_eal_config config = {
+	    .workers = &lcores[1],
+	    .n_workers = 1,
+	    .memory_bytes = MEMORY_BYTES,
+	    .pages = WEIR_EAL_PAGES_NORMAL,
+	};
+	char error[ERROR_SIZE] = "";
+	cpu_set_t cpus;
+	bool huge;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+		return false;
+	for (uint32_t cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++) {
+		if (CPU_ISSET(cpu, &cpus))
+			lcores[found++] = cpu;
+	}
+	config.control_lcore = lcores[0];
+	if (weir_eal_start(&config, &huge, error, sizeof(error)) == 0)
+		return true;
+	fprintf(stderr, "DPDK: %s\n", error);
+	return false;
+}
+
+static const struct weir_test tests[] = {
+    {"flow control is turned off, or told not to be", test_flow_control},
+    {"flow control is turned off after a restart", test_flow_control_after_restart},
+    {"a link that was down for a moment is counted", test_link_interrupts},
+    {"a driver without link interrupts", test_no_link_interrupts},
+};
+
+int
+main(void)
+{
+	int status;
+
+	if (!start_eal())
+		return 1;
+	status = weir_test_run("port_driver", tests, WEIR_TEST_COUNT(tests));
+	weir_eal_finish();
+	return status;
+}

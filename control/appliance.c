@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Frames of each worker that may wait whatever the memory: there are more in its hands. */
+#define WAITING_MIN      64U
+
 #define CALIBRATION_NS   (200 * WEIR_NS_PER_MS)
 #define PORT_LINE_SIZE   512U
 #define BYTES_PER_MIB    (UINT64_C(1) << 20)
@@ -239,7 +242,7 @@ weir_appliance_make_dataplane(struct weir_appliance *appliance, char *error)
 	}
 	code = weir_placement_workers(config, appliance->ports, workers, error, WEIR_ERROR_SIZE);
 	for (uint32_t w = 0; w < dataplane.n_workers; w++)
-		workers[w].waiting_max = appliance->room_frames / dataplane.n_workers;
+		workers[w].waiting_max = WAITING_MIN + appliance->room_frames / dataplane.n_workers;
 	if (code == 0)
 		code = weir_apply_first(appliance, &dataplane, error);
 	free(workers);

@@ -157,7 +157,6 @@ commission(const char *path)
 			unlink(config->appliance.ledger); /* ours, and of no use */
 		disk->ops->close(disk);
 	}
-	block_signals(SIG_UNBLOCK);
 	if (code < 0) {
 		const char *hint = "";
 

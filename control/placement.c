@@ -13,8 +13,11 @@
 #define POOL_SHARE_NUMERATOR   3U
 #define POOL_SHARE_DENOMINATOR 4U
 
-#define DESCRIPTORS_DEFAULT    1024U /* at least what drivers take where the policy names none */
-#define WORKER_FRAMES          1024U /* in one worker's cache (512), bursts and output lists */
+/* Part of the pools' share that they get for policies to come, whatever the first one needs. */
+#define SPARE_SHARE         3U
+
+#define DESCRIPTORS_DEFAULT 1024U /* at least what drivers take where the policy names none */
+#define WORKER_FRAMES       1024U /* in one worker's cache (512), bursts and output lists */
 
 /* What a buffer takes: frame rounded up to KiB, at least 2, headroom, rte_mbuf, pool's header. */
 #define BUFFER_STEP_BYTES     1024U
@@ -90,7 +93,8 @@ weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t
 {
 	uint64_t room =
 	    config->appliance.memory_bytes / POOL_SHARE_DENOMINATOR * POOL_SHARE_NUMERATOR;
-	uint64_t waiting = weir_placement_waiting(config);
+	/* Twice, for a queue may hold no more than is left: so a full set of queues fits. */
+	uint64_t waiting = 2 * weir_placement_waiting(config) + 1;
 	uint64_t needed = 0, share, n_inside = 0;
 	bool inside;
 
@@ -108,20 +112,20 @@ weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t
 		         (needed / POOL_SHARE_NUMERATOR * POOL_SHARE_DENOMINATOR >> 20) + 1);
 		return -ENOMEM;
 	}
-	/* Twice, because a queue may hold no more than is left: so a full set of queues fits. */
-	waiting = 2 * waiting + 1;
-	*room_frames = waiting;
+	*room_frames = UINT32_MAX;
 	share = n_inside > 0 ? (room - needed) / n_inside : 0;
 	for (uint32_t i = 0; i < config->n_ports; i++) {
 		uint64_t more = share / buffer_bytes(&config->ports[i], huge_pages);
+		uint64_t spare = more / SPARE_SHARE;
+		uint64_t wanted = waiting > spare ? waiting : spare;
 
 		(void)peer_of(config, i, &inside);
 		if (!inside)
 			continue;
+		if (more > wanted)
+			more = wanted;
 		if (more > UINT32_MAX / 4)
 			more = UINT32_MAX / 4;
-		if (more > waiting)
-			more = waiting;
 		if (more < *room_frames)
 			*room_frames = more;
 		pool_frames[i] += (uint32_t)more;

@@ -15,10 +15,10 @@
  *
  * Always: as many as can be in descriptor rings (the port's own for receiving, its link's other
  * port's for sending) and in workers' hands and caches. Ports on the inside also get two for every
- * frame that may wait in a queue (weir_placement_waiting), as far as memory goes: three quarters of
- * appliance.memory are for pools; on normal pages a buffer takes more. Where that is not enough,
- * workers keep queues shorter than the backlogs say (weir_worker_config.waiting_max), so that
- * reception and other classes never lack buffers.
+ * frame that may wait in a queue (weir_placement_waiting), or a third of what is left for pools if
+ * that is more, as far as memory goes: three quarters of appliance.memory are for pools; on normal
+ * pages a buffer takes more. Workers keep queues shorter than the backlogs say where that is not
+ * enough (weir_worker_config.waiting_max), so that reception and other classes never lack buffers.
  *
  * room_frames gets how many frames may wait at one link, at the port that has room for fewest.
  * Returns 0, or -ENOMEM with one line in error when not even the rings fit.

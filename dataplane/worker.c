@@ -14,18 +14,46 @@ return_all_purses(struct weir_worker *worker)
 		weir_credit_return(worker->credit, worker->index, budget);
 }
 
-/* Lifts every bucket to where it is full by the policy that ends: a larger burst has to be earned.
+/*
+ * Lifts every bucket to where it is full by the policy that ends: a larger burst has to be earned.
+ * The old line counts up to where the new one begins, also where this worker is late.
  */
 static void
-lift_buckets(struct weir_worker *worker)
+lift_buckets(struct weir_worker *worker, const struct weir_snapshot *next)
 {
 	for (uint32_t slot = 0; slot < worker->snapshot->n_classes; slot++) {
 		const struct weir_class *class = &worker->snapshot->classes[slot];
+		uint64_t until_tsc = worker->now_tsc;
 
-		if (class->n_path > 0)
-			weir_bucket_departed(&worker->dataplane->buckets[slot],
-			                     weir_rate_allowance(&class->rate, worker->now_tsc),
-			                     class->burst_bytes, 0, worker->shared);
+		if (class->n_path == 0)
+			continue;
+		if (slot < next->n_classes && next->classes[slot].n_path > 0 &&
+		    next->classes[slot].rate.start_tsc > class->rate.start_tsc &&
+		    next->classes[slot].rate.start_tsc < until_tsc)
+			until_tsc = next->classes[slot].rate.start_tsc;
+		weir_bucket_departed(&worker->dataplane->buckets[slot],
+		                     weir_rate_allowance(&class->rate, until_tsc),
+		                     class->burst_bytes, 0, worker->shared);
+	}
+}
+
+/* Drops what waits in lanes, for a reason: all of them, or those of classes that next lacks. */
+static void
+purge_lanes(struct weir_worker *worker, const struct weir_snapshot *next, enum weir_drop reason)
+{
+	uint32_t n_slots = worker->snapshot != NULL ? worker->snapshot->n_classes : 0;
+
+	for (uint32_t link = 0; link < worker->dataplane->n_links; link++) {
+		if (worker->waiting_of_link[link] == 0)
+			continue;
+		for (uint32_t slot = 0; slot < n_slots; slot++) {
+			uint32_t lane = weir_lane(link, slot);
+
+			if (worker->queues[lane].head != NULL &&
+			    (next == NULL || slot >= next->n_classes ||
+			     next->classes[slot].n_path == 0))
+				weir_egress_purge(worker, lane, reason);
+		}
 	}
 }
 
@@ -42,14 +70,8 @@ adopt(struct weir_worker *worker, const struct weir_snapshot *next)
 	 */
 	return_all_purses(worker);
 	if (worker->snapshot != NULL)
-		lift_buckets(worker);
-	for (uint32_t lane = 0; lane < worker->n_lanes; lane++) {
-		uint32_t slot = weir_lane_slot(lane);
-
-		if (worker->queues[lane].head != NULL &&
-		    (slot >= next->n_classes || next->classes[slot].n_path == 0))
-			weir_egress_purge(worker, lane, WEIR_DROP_CLASS_REMOVED);
-	}
+		lift_buckets(worker, next);
+	purge_lanes(worker, next, WEIR_DROP_CLASS_REMOVED);
 	worker->snapshot = next;
 	atomic_store_explicit(&worker->generation, next->generation, memory_order_release);
 }
@@ -133,9 +155,7 @@ stopped(struct weir_worker *worker)
 	if (worker->queued_frames > 0 &&
 	    weir_sat_sub(worker->now_tsc, worker->stop_tsc) < dataplane->drain_tsc)
 		return false;
-	for (uint32_t lane = 0; lane < worker->n_lanes; lane++)
-		if (worker->queues[lane].head != NULL)
-			weir_egress_purge(worker, lane, WEIR_DROP_STOPPING);
+	purge_lanes(worker, NULL, WEIR_DROP_STOPPING);
 	return_all_purses(worker);
 	return true;
 }

@@ -528,25 +528,6 @@ attach_again(struct weir_port *port)
 	return claim(port, cause, sizeof(cause));
 }
 
-/*
- * A virtual device needs its kernel interface to start, and must not switch it on: net_tap would,
- * and net_af_packet can't bind to one that is off, on older kernels. Neither sends anything before
- * a worker does: what is in their rings can wait.
- */
-static int
-check_interface(const struct weir_port *port)
-{
-	unsigned int flags;
-	int result;
-
-	if (port->interface == 0 || weir_port_device_is_pci(port->config.device))
-		return 0;
-	result = weir_interface_flags(port->interface, &flags);
-	if (result != 0)
-		return result;
-	return (flags & IFF_UP) != 0 ? 0 : -EAGAIN;
-}
-
 /* net_af_packet can't open the sockets again that it closes when it stops: made anew instead. */
 static int
 restart_af_packet(struct weir_port *port)
@@ -566,7 +547,9 @@ restart_af_packet(struct weir_port *port)
 int
 weir_port_restart(struct weir_port *port)
 {
-	int result = check_interface(port);
+	int result = port->interface == 0
+	                 ? 0
+	                 : weir_port_device_ready(port->config.device, &port->interface);
 
 	if (result == 0 && port->started)
 		result = rte_eth_dev_stop(port->port_id);

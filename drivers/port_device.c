@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "drivers/port_device.h"
 
+#include "drivers/interface.h"
+
 #include "drivers/memory.h"
 #include "drivers/port.h"
 
@@ -204,4 +206,22 @@ weir_port_device_remove(const char *device)
 
 	device_name(device, name, sizeof(name));
 	(void)rte_eal_hotplug_remove("vdev", name);
+}
+
+int
+weir_port_device_ready(const char *device, unsigned int *interface)
+{
+	char name[IF_NAMESIZE];
+	unsigned int flags;
+	int result;
+
+	if (weir_port_device_is_pci(device))
+		return 0;
+	/* Taps have their name in iface= too, but theirs goes with them: the index is as good. */
+	if (argument_value(device, "iface", name, sizeof(name)) && if_nametoindex(name) != 0)
+		*interface = if_nametoindex(name);
+	result = weir_interface_flags(*interface, &flags);
+	if (result != 0)
+		return result;
+	return (flags & IFF_UP) != 0 ? 0 : -EAGAIN;
 }

@@ -29,4 +29,14 @@ void weir_port_device_remove(const char *device);
 /* Number given by key in a vdev's arguments ("framesz=4096"), or fallback where it is not there. */
 uint32_t weir_port_device_number(const char *device, const char *key, uint32_t fallback);
 
+/*
+ * Whether a vdev's kernel interface lets it start. It must not switch one on: net_tap would, and
+ * net_af_packet can't bind to one that is off, on older kernels. Neither sends anything before a
+ * worker does: what is in their rings can wait.
+ * interface: the index that it had; gets the present one, for an interface that was deleted and
+ * made again keeps only its name. Returns 0; -EAGAIN while it is off; -ENODEV; or -errno.
+ */
+int weir_port_device_ready(const char *device, unsigned int *interface)
+    __attribute__((warn_unused_result));
+
 #endif

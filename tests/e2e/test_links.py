@@ -205,3 +205,20 @@ def test_link_down_stops_egress(pair, host, interface):
     excess = worst_excess([frame.ns for frame in frames], [frame.wire for frame in frames], 5_000_000)
     laboratory.measured(f"most that left at once as {interface}'s link returned: {excess:.0f} B, burst 10000 B")
     assert excess <= 10_000 + 5_000_000 / 8 * 0.002
+
+
+def test_an_interface_made_again(pair):
+    """Deleted and made anew under its name: the port comes back with it."""
+    policy = pair.pair_policy("5 Mbit/s", "10 KB", "shape", "100 ms")
+    pair.commission(policy)
+    weir = pair.weir(policy)
+
+    def is_up(status: dict) -> bool:
+        return laboratory.named(status["ports"], "out0")["up"]
+
+    weir.wait_status(is_up)
+    laboratory.run("ip", "-n", pair.name("internet"), "link", "del", "net0")
+    weir.wait_status(lambda now: not is_up(now))
+    pair.wire("internet", "net0", "out0", "10.77.0.2/24", "02:00:00:00:00:02")
+    weir.wait_status(is_up)
+    weir.stop()

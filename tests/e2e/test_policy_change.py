@@ -93,6 +93,20 @@ def test_a_new_class_starts_empty(start, folder):
     weir.stop()
 
 
+def test_a_queue_added_later(start, folder):
+    """A first policy without queues must not leave a later one without room for them."""
+    device = flood_device(folder)
+    text = policy_text(folder, inside=device, rate="8 Mbit/s")
+    weir = start(text)
+    weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
+    shaped = text.replace("excess: drop", "excess: shape\n    backlog: 50 KB")
+    assert shaped != text
+    assert weir.json("POST", "/v1/policy", shaped)[0] == 200
+    # The flood fills it: to its limit, but for less than one frame.
+    weir.wait_status(lambda now: 50_000 - 1024 <= class_of(now)["queued_bytes"] <= 50_000)
+    weir.stop()
+
+
 def slow_rules(count: int) -> str:
     """Rules that take long to compile: random prefixes and wide ports ranges on both sides."""
     generator = random.Random(7)

@@ -106,6 +106,32 @@ test_burst_raised(void)
 	tear_down(now);
 }
 
+/* A rate that is lowered while a worker is late: what an idle bucket held stays, and no debt comes.
+ */
+static void
+test_rate_lowered_late(void)
+{
+	struct class_plan plans[CLASSES] = {
+	    {10000000000, 16000, 100000}, {8000000, 3000, 0}, {8000000, 3000, 0}};
+	uint64_t now = 1000, sent[CLASSES] = {0}, token, start;
+	struct weir_snapshot *old, *next;
+
+	set_up(plans, 1, UINT64_MAX / 2, now);
+	CU_ASSERT_FALSE(weir_worker_round(dataplane->workers[0], now));
+	start = now + HZ;
+	plans[0].rate_bit_s = 1000000;
+	next = make_snapshot(plans, CLASSES, start);
+	next->classes[0].rate.base_bytes = 10000000000 / 8; /* what the old line reached by then */
+	old = weir_dataplane_publish(dataplane, next, &token);
+	now = start + HZ / 10;
+	weir_dataplane_pulse(dataplane, now);
+	put_in(0, 0, 1000);
+	CU_ASSERT_FALSE(weir_worker_round(dataplane->workers[0], now));
+	CU_ASSERT_EQUAL(take_out(0, sent), 1);
+	weir_snapshot_free(old);
+	tear_down(now);
+}
+
 /* Empties the queue of the port elsewhere. Returns the number of frames. */
 static uint32_t
 take_elsewhere(void)
@@ -481,6 +507,7 @@ static const struct weir_test tests[] = {
     {"a slow ledger, a failed ledger", test_slow_ledger},
     {"a change of policy", test_policy_swap},
     {"a burst that is raised", test_burst_raised},
+    {"a rate that is lowered late", test_rate_lowered_late},
     {"a class on two links", test_two_links},
     {"few buffers", test_short_of_buffers},
     {"a cap that is tightened", test_recall},

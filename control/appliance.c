@@ -2,9 +2,9 @@
 #include "control/appliance.h"
 
 #include "control/apply.h"
+#include "control/ledger_start.h"
 #include "control/placement.h"
 #include "control/watch.h"
-#include "drivers/disk.h"
 #include "drivers/eal.h"
 #include "drivers/memory.h"
 
@@ -24,7 +24,6 @@
 #define PORT_LINE_SIZE   512U
 #define BYTES_PER_MIB    (UINT64_C(1) << 20)
 #define DIGEST_RAW_BYTES 32U
-#define LEDGER_PREFIX    "ledger: " /* of the ledger's own messages */
 
 static_assert(WEIR_DIGEST_SIZE == 2 * DIGEST_RAW_BYTES + 1, "a digest in hexadecimal");
 
@@ -61,42 +60,28 @@ weir_appliance_free(struct weir_appliance *appliance)
 int
 weir_appliance_open_ledger(struct weir_appliance *appliance, char *error)
 {
-	const char *path = appliance->config->appliance.ledger;
-	const struct weir_ledger_tuning defaults = {0};
-	char reason[WEIR_ERROR_SIZE / 2];
-	struct weir_disk *disk;
-	int code = weir_disk_open_file(path, &disk);
+	enum weir_ledger_refusal refusal =
+	    weir_ledger_start(&appliance->config->appliance, appliance->credit, &appliance->ledger,
+	                      error, WEIR_ERROR_SIZE);
 
-	if (code < 0) {
-		const char *hint = "";
-
-		if (code == -ENOENT)
-			hint = ": a new box needs a new ledger, made once by weir --commission";
-		else if (code == -EBUSY)
-			hint = ": another process holds it";
-		snprintf(error, WEIR_ERROR_SIZE, "ledger %s: %s%s", path, strerror(-code), hint);
-		return code;
+	if (refusal == WEIR_REFUSAL_NONE) {
+		/* Before the first write: the first grants must allow for a slow disk, too. */
+		weir_ledger_set_clock(appliance->ledger, weir_clock_raw_ns);
+		return 0;
 	}
-	reason[0] = '\0';
-	code = weir_ledger_open(disk, appliance->credit, &defaults, &appliance->ledger, reason,
-	                        sizeof(reason));
-	if (code < 0) {
-		const char *what = reason[0] != '\0' ? reason : strerror(-code);
-		size_t said = strlen(LEDGER_PREFIX);
-
-		appliance->ledger = NULL;
-		disk->ops->close(disk);
-		snprintf(error, WEIR_ERROR_SIZE, "ledger %s: %s", path,
-		         strncmp(what, LEDGER_PREFIX, said) == 0 ? what + said : what);
-	}
-	return code;
+	appliance->ledger = NULL;
+	return refusal == WEIR_REFUSAL_MEMORY ? -ENOMEM : -EBADMSG;
 }
 
 void
 weir_appliance_close_ledger(struct weir_appliance *appliance)
 {
-	if (appliance->ledger != NULL)
-		weir_ledger_close(appliance->ledger);
+	if (appliance->ledger == NULL)
+		return;
+	/* Nothing has run: a start that failed must not cost what it was granted. */
+	if (weir_ledger_finish(appliance->ledger, weir_clock_boot_ns()) < 0)
+		fputs("weir: ledger: could not be closed exactly\n", stderr);
+	weir_ledger_close(appliance->ledger);
 	appliance->ledger = NULL;
 }
 

@@ -93,7 +93,7 @@ void weir_appliance_free(struct weir_appliance *appliance);
  * bytes) gets one line.
  */
 
-/* Locks and reads the ledger. Changes nothing in it. */
+/* Locks and reads the ledger, with its key and its witness. Changes nothing in them. */
 int weir_appliance_open_ledger(struct weir_appliance *appliance, char *error)
     __attribute__((warn_unused_result));
 void weir_appliance_close_ledger(struct weir_appliance *appliance);

@@ -208,6 +208,19 @@ ledger_error(int code, const char *there, const struct weir_config *config, char
 	return code;
 }
 
+static void
+witness_error(const struct weir_ledger *ledger, char *error)
+{
+	struct weir_ledger_status status;
+
+	weir_ledger_get_status(ledger, &status);
+	snprintf(error, WEIR_ERROR_SIZE,
+	         "witness: stands at %" PRIu64
+	         " and did not advance, as each start needs: %s; nothing was sent",
+	         status.witness_value,
+	         strerror(status.witness_error != 0 ? -status.witness_error : ETIMEDOUT));
+}
+
 int
 weir_apply_first(struct weir_appliance *appliance, const struct weir_dataplane_config *dataplane,
                  char *error)
@@ -234,7 +247,10 @@ weir_apply_first(struct weir_appliance *appliance, const struct weir_dataplane_c
 
 		if (code == -EPERM)
 			there = weir_ledger_get_name(appliance->ledger, WEIR_LEDGER_ROOT);
-		code = ledger_error(code, there, appliance->config, error);
+		if (code == -EREMOTEIO)
+			witness_error(appliance->ledger, error);
+		else
+			code = ledger_error(code, there, appliance->config, error);
 		change.snapshot = NULL; /* the dataplane's by now */
 		change_free(&change);
 		goto dataplane;

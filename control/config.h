@@ -7,6 +7,7 @@
 #ifndef WEIR_CONTROL_CONFIG_H
 #define WEIR_CONTROL_CONFIG_H
 
+#include "control/ledger_witness.h"
 #include "dataplane/classify.h"
 #include "drivers/port.h"
 
@@ -31,6 +32,16 @@ struct weir_config_appliance {
 	enum weir_huge_pages huge_pages;
 	bool allow_remote_numa; /* a worker on another node than its port is no error */
 	char ledger[WEIR_PATH_SIZE];
+	char ledger_key[WEIR_PATH_SIZE];   /* default: that of the ledger and ".key" */
+	uint64_t grant_horizon_ns;         /* default 100 ms; 1 ms to 10 s */
+	uint64_t grant_min_bytes;          /* default 1 MB; 10 kB to grant_max */
+	uint64_t grant_max_bytes;          /* default 4 GB; to 1 TB */
+	enum weir_witness_kind witness;    /* default none */
+	char witness_path[WEIR_PATH_SIZE]; /* file: its path; no default. Otherwise empty */
+	char witness_tcti[WEIR_PATH_SIZE]; /* tpm: default "device:/dev/tpmrm0". Otherwise empty */
+	uint32_t witness_index;       /* tpm: of the NV counter; default 0x01805745. Otherwise 0 */
+	uint64_t witness_every_bytes; /* default 100 MB; at least 10 kB */
+	uint64_t witness_interval_ns; /* default 2 h; at least 1 min */
 	char control_socket[WEIR_PATH_SIZE];
 	char read_socket[WEIR_PATH_SIZE]; /* empty: none */
 	/* User ids that may use the sockets, besides 0 and Weir's own. Given by name or number. */

@@ -24,6 +24,7 @@
 #define DESCRIPTORS_MIN      64U
 #define DESCRIPTORS_MAX      32768U
 #define APPLIANCE            "appliance"
+#define KEY_SUFFIX           ".key"
 
 int
 weir_config_build_names(struct weir_config_build *build, const char *section,
@@ -115,6 +116,23 @@ build_lcores(struct weir_config_build *build, const struct weir_raw_appliance *r
 	return rc;
 }
 
+/* The key lies beside the ledger, unless the policy says where. */
+static int
+default_key(struct weir_config_build *build)
+{
+	struct weir_config_appliance *appliance = &build->config->appliance;
+	struct weir_config_at at = weir_config_at(APPLIANCE, -1, "ledger_key");
+	size_t length = strlen(appliance->ledger);
+
+	if (length + sizeof(KEY_SUFFIX) > sizeof(appliance->ledger_key))
+		return weir_config_refuse(build->report, &at, NULL,
+		                          "this key where ledger has more than %zu characters",
+		                          sizeof(appliance->ledger_key) - sizeof(KEY_SUFFIX));
+	memcpy(appliance->ledger_key, appliance->ledger, length);
+	memcpy(appliance->ledger_key + length, KEY_SUFFIX, sizeof(KEY_SUFFIX));
+	return 0;
+}
+
 static int
 build_paths(struct weir_config_build *build, const struct weir_raw_appliance *raw)
 {
@@ -124,6 +142,8 @@ build_paths(struct weir_config_build *build, const struct weir_raw_appliance *ra
 		char *path;
 	} paths[] = {
 	    {"ledger", raw->ledger, appliance->ledger},
+	    {"ledger_key", raw->ledger_key, appliance->ledger_key},
+	    {"witness_path", raw->witness_path, appliance->witness_path},
 	    {"control_socket", raw->control_socket, appliance->control_socket},
 	    {"read_socket", raw->read_socket, appliance->read_socket},
 	};
@@ -133,15 +153,19 @@ build_paths(struct weir_config_build *build, const struct weir_raw_appliance *ra
 	snprintf(appliance->ledger, sizeof(appliance->ledger), "/var/lib/weir/ledger");
 	snprintf(appliance->control_socket, sizeof(appliance->control_socket),
 	         "/run/weir/control.sock");
-	for (uint32_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		at = weir_config_at(APPLIANCE, -1, paths[i].key);
 		if (paths[i].text != NULL) {
 			rc = weir_config_get_path(build->report, at, paths[i].text, paths[i].path);
 			if (rc != 0)
 				return rc;
+		} else if (paths[i].path == appliance->ledger_key) {
+			rc = default_key(build);
+			if (rc != 0)
+				return rc;
 		}
-		for (uint32_t j = 0; j < i; j++)
-			if (strcmp(paths[i].path, paths[j].path) == 0)
+		for (size_t j = 0; j < i; j++)
+			if (paths[i].path[0] != '\0' && strcmp(paths[i].path, paths[j].path) == 0)
 				return weir_config_refuse(build->report, &at, paths[i].path,
 				                          "another path than %s", paths[j].key);
 	}
@@ -208,6 +232,8 @@ weir_config_build_appliance(struct weir_config_build *build)
 		rc = build_lcores(build, raw);
 	if (rc == 0)
 		rc = build_limits(build, raw);
+	if (rc == 0)
+		rc = weir_config_build_ledger(build, raw);
 	if (rc == 0)
 		rc = build_paths(build, raw);
 	if (rc == 0)

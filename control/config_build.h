@@ -18,10 +18,14 @@ struct weir_config_build {
 };
 
 int weir_config_build_appliance(struct weir_config_build *build);
+/* The part of the appliance that is about the ledger, its key and its witness; no paths. */
+int weir_config_build_ledger(struct weir_config_build *build, const struct weir_raw_appliance *raw);
 int weir_config_build_asset(struct weir_config_build *build);
 int weir_config_build_ports(struct weir_config_build *build);
 int weir_config_build_links(struct weir_config_build *build);
 int weir_config_build_budgets(struct weir_config_build *build);
+/* Refuses a TPM's witness that would wear out: behind the budgets, whose caps say how soon. */
+int weir_config_check_endurance(struct weir_config_build *build);
 int weir_config_build_classes(struct weir_config_build *build);
 int weir_config_build_rules(struct weir_config_build *build);
 

@@ -92,24 +92,62 @@ diff_number(const struct diff *diff, const char *what, const char *key, const ch
 }
 
 static void
+diff_quantity(const struct diff *diff, const char *key, const char *(*print)(uint64_t, char *),
+              uint64_t from, uint64_t to)
+{
+	char before[WEIR_QUANTITY_SIZE], after[WEIR_QUANTITY_SIZE];
+
+	say_text(diff, "appliance", key, print(from, before), print(to, after));
+}
+
+/* What the ledger was opened with: a change of it would need another ledger, or another start. */
+static void
+diff_ledger(const struct diff *diff, const struct weir_config_appliance *from,
+            const struct weir_config_appliance *to)
+{
+	char before[16], after[16];
+
+	say_text(diff, "appliance", "ledger_key", from->ledger_key, to->ledger_key);
+	diff_quantity(diff, "grant_horizon", weir_quantity_print_duration, from->grant_horizon_ns,
+	              to->grant_horizon_ns);
+	diff_quantity(diff, "grant_min", weir_quantity_print_bytes, from->grant_min_bytes,
+	              to->grant_min_bytes);
+	diff_quantity(diff, "grant_max", weir_quantity_print_bytes, from->grant_max_bytes,
+	              to->grant_max_bytes);
+	say_text(diff, "appliance", "witness",
+	         weir_config_word_of(weir_config_witnesses, from->witness),
+	         weir_config_word_of(weir_config_witnesses, to->witness));
+	say_text(diff, "appliance", "witness_path", from->witness_path, to->witness_path);
+	say_text(diff, "appliance", "witness_tcti", from->witness_tcti, to->witness_tcti);
+	snprintf(before, sizeof(before), "0x%08x", from->witness_index);
+	snprintf(after, sizeof(after), "0x%08x", to->witness_index);
+	say_text(diff, "appliance", "witness_index", from->witness_index == 0 ? "" : before,
+	         to->witness_index == 0 ? "" : after);
+	diff_quantity(diff, "witness_every", weir_quantity_print_bytes, from->witness_every_bytes,
+	              to->witness_every_bytes);
+	diff_quantity(diff, "witness_interval", weir_quantity_print_duration,
+	              from->witness_interval_ns, to->witness_interval_ns);
+}
+
+static void
 diff_appliance(const struct diff *diff)
 {
 	const struct weir_config_appliance *from = &diff->from->appliance;
 	const struct weir_config_appliance *to = &diff->to->appliance;
-	char before[WEIR_QUANTITY_SIZE], after[WEIR_QUANTITY_SIZE];
 
 	say_text(diff, "appliance", "name", from->name, to->name);
 	diff_list(diff, "workers", from->workers, from->n_workers, to->workers, to->n_workers);
 	diff_number(diff, "appliance", "control_lcore", "0", from->control_lcore,
 	            to->control_lcore);
-	say_text(diff, "appliance", "memory", weir_quantity_print_bytes(from->memory_bytes, before),
-	         weir_quantity_print_bytes(to->memory_bytes, after));
+	diff_quantity(diff, "memory", weir_quantity_print_bytes, from->memory_bytes,
+	              to->memory_bytes);
 	say_text(diff, "appliance", "huge_pages",
 	         weir_config_word_of(weir_config_huge_pages, from->huge_pages),
 	         weir_config_word_of(weir_config_huge_pages, to->huge_pages));
 	say_text(diff, "appliance", "allow_remote_numa", from->allow_remote_numa ? "true" : "false",
 	         to->allow_remote_numa ? "true" : "false");
 	say_text(diff, "appliance", "ledger", from->ledger, to->ledger);
+	diff_ledger(diff, from, to);
 	say_text(diff, "appliance", "control_socket", from->control_socket, to->control_socket);
 	say_text(diff, "appliance", "read_socket", from->read_socket, to->read_socket);
 	diff_list(diff, "control_users", from->control_users, from->n_control_users,
@@ -118,12 +156,10 @@ diff_appliance(const struct diff *diff)
 	          to->n_read_users);
 	diff_number(diff, "appliance", "metrics_port", "none", from->metrics_port,
 	            to->metrics_port);
-	say_text(diff, "appliance", "heartbeat_limit",
-	         weir_quantity_print_duration(from->heartbeat_limit_ns, before),
-	         weir_quantity_print_duration(to->heartbeat_limit_ns, after));
-	say_text(diff, "appliance", "drain_limit",
-	         weir_quantity_print_duration(from->drain_limit_ns, before),
-	         weir_quantity_print_duration(to->drain_limit_ns, after));
+	diff_quantity(diff, "heartbeat_limit", weir_quantity_print_duration,
+	              from->heartbeat_limit_ns, to->heartbeat_limit_ns);
+	diff_quantity(diff, "drain_limit", weir_quantity_print_duration, from->drain_limit_ns,
+	              to->drain_limit_ns);
 }
 
 /* The asset is for people: it explains caps and sets none. */

@@ -21,6 +21,33 @@ print_list(FILE *out, const char *key, const uint32_t *numbers, uint32_t n)
 }
 
 static void
+print_ledger(FILE *out, const struct weir_config_appliance *appliance)
+{
+	char text[WEIR_QUANTITY_SIZE];
+
+	fprintf(out, "  ledger_key: \"%s\"\n", appliance->ledger_key);
+	fprintf(out, "  grant_horizon: %s\n",
+	        weir_quantity_print_duration(appliance->grant_horizon_ns, text));
+	fprintf(out, "  grant_min: %s\n",
+	        weir_quantity_print_bytes(appliance->grant_min_bytes, text));
+	fprintf(out, "  grant_max: %s\n",
+	        weir_quantity_print_bytes(appliance->grant_max_bytes, text));
+	fprintf(out, "  witness: %s\n",
+	        weir_config_word_of(weir_config_witnesses, appliance->witness));
+	if (appliance->witness == WEIR_WITNESS_NONE)
+		return;
+	if (appliance->witness == WEIR_WITNESS_FILE)
+		fprintf(out, "  witness_path: \"%s\"\n", appliance->witness_path);
+	else
+		fprintf(out, "  witness_tcti: \"%s\"\n  witness_index: 0x%08x\n",
+		        appliance->witness_tcti, appliance->witness_index);
+	fprintf(out, "  witness_every: %s\n",
+	        weir_quantity_print_bytes(appliance->witness_every_bytes, text));
+	fprintf(out, "  witness_interval: %s\n",
+	        weir_quantity_print_duration(appliance->witness_interval_ns, text));
+}
+
+static void
 print_appliance(FILE *out, const struct weir_config_appliance *appliance)
 {
 	char text[WEIR_QUANTITY_SIZE];
@@ -34,6 +61,7 @@ print_appliance(FILE *out, const struct weir_config_appliance *appliance)
 	fprintf(out, "  allow_remote_numa: %s\n",
 	        weir_config_word_of(weir_config_booleans, appliance->allow_remote_numa));
 	fprintf(out, "  ledger: \"%s\"\n", appliance->ledger);
+	print_ledger(out, appliance);
 	fprintf(out, "  control_socket: \"%s\"\n", appliance->control_socket);
 	if (appliance->read_socket[0] != '\0')
 		fprintf(out, "  read_socket: \"%s\"\n", appliance->read_socket);

@@ -41,6 +41,16 @@ static const cyaml_schema_field_t appliance_fields[] = {
     TEXT_OPTIONAL(struct weir_raw_appliance, huge_pages),
     TEXT_OPTIONAL(struct weir_raw_appliance, allow_remote_numa),
     SIZED_OPTIONAL(struct weir_raw_appliance, ledger, WEIR_PATH_SIZE - 1),
+    SIZED_OPTIONAL(struct weir_raw_appliance, ledger_key, WEIR_PATH_SIZE - 1),
+    TEXT_OPTIONAL(struct weir_raw_appliance, grant_horizon),
+    TEXT_OPTIONAL(struct weir_raw_appliance, grant_min),
+    TEXT_OPTIONAL(struct weir_raw_appliance, grant_max),
+    TEXT_OPTIONAL(struct weir_raw_appliance, witness),
+    SIZED_OPTIONAL(struct weir_raw_appliance, witness_path, WEIR_PATH_SIZE - 1),
+    SIZED_OPTIONAL(struct weir_raw_appliance, witness_tcti, WEIR_PATH_SIZE - 1),
+    TEXT_OPTIONAL(struct weir_raw_appliance, witness_index),
+    TEXT_OPTIONAL(struct weir_raw_appliance, witness_every),
+    TEXT_OPTIONAL(struct weir_raw_appliance, witness_interval),
     SIZED_OPTIONAL(struct weir_raw_appliance, control_socket, WEIR_PATH_SIZE - 1),
     SIZED_OPTIONAL(struct weir_raw_appliance, read_socket, WEIR_PATH_SIZE - 1),
     LIST_OPTIONAL(struct weir_raw_appliance, control_users, &text_schema, WEIR_USERS_MAX),
@@ -257,7 +267,7 @@ static int
 find_field(struct walk *walk, uint32_t node, const cyaml_schema_field_t *fields, uint32_t *found)
 {
 	const char *key = weir_config_tree_text(walk->tree, node);
-	char known[WEIR_CONFIG_ERROR_SIZE / 2] = "";
+	char known[WEIR_CONFIG_ERROR_SIZE] = "";
 	size_t used = 0;
 
 	for (uint32_t i = 0; fields[i].key != NULL; i++) {

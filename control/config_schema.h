@@ -13,7 +13,9 @@
 /* Optional keys that are not there: NULL, and 0 entries. */
 struct weir_raw_appliance {
 	char *name, *control_lcore, *memory, *huge_pages, *allow_remote_numa;
-	char *ledger, *control_socket, *read_socket, *metrics_port;
+	char *ledger, *ledger_key, *grant_horizon, *grant_min, *grant_max;
+	char *witness, *witness_path, *witness_tcti, *witness_index, *witness_every;
+	char *witness_interval, *control_socket, *read_socket, *metrics_port;
 	char *heartbeat_limit, *drain_limit;
 	char **workers, **control_users, **read_users;
 	uint32_t n_workers, n_control_users, n_read_users;

@@ -18,6 +18,13 @@ const struct weir_config_word weir_config_huge_pages[] = {
     {NULL, 0},
 };
 
+const struct weir_config_word weir_config_witnesses[] = {
+    {"tpm", WEIR_WITNESS_TPM},
+    {"file", WEIR_WITNESS_FILE},
+    {"none", WEIR_WITNESS_NONE},
+    {NULL, 0},
+};
+
 const struct weir_config_word weir_config_booleans[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
 
 /* IANA's ethertypes; llc stands for the length field of an 802.3 frame. */
@@ -205,6 +212,47 @@ weir_config_get_path(struct weir_config_report *report, struct weir_config_at at
 		                          "empty, '.' or '..' parts, quotes and backslashes",
 		                          WEIR_PATH_SIZE - 1);
 	memcpy(path, text, strlen(text) + 1);
+	return 0;
+}
+
+int
+weir_config_get_tcti(struct weir_config_report *report, struct weir_config_at at, const char *text,
+                     char tcti[WEIR_PATH_SIZE])
+{
+	size_t length = strlen(text);
+
+	if (length >= WEIR_PATH_SIZE || !is_alnum(text[0]) || strpbrk(text, " \"\\") != NULL)
+		return weir_config_refuse(report, &at, text,
+		                          "where a TPM answers, such as device:/dev/tpmrm0, in at "
+		                          "most %u characters without spaces, quotes and "
+		                          "backslashes",
+		                          WEIR_PATH_SIZE - 1);
+	memcpy(tcti, text, length + 1);
+	return 0;
+}
+
+/* The TPM's owner may use these; those below are the platform's. */
+#define NV_INDEX_FIRST 0x01800000U
+#define NV_INDEX_LAST  0x01bfffffU
+
+int
+weir_config_get_nv_index(struct weir_config_report *report, struct weir_config_at at,
+                         const char *text, uint32_t *index)
+{
+	const char *expected = NULL;
+	uint64_t number = 0;
+
+	if (strncmp(text, "0x", 2) == 0) {
+		if (strlen(text) <= 10 &&
+		    text[2 + strspn(text + 2, "0123456789abcdefABCDEF")] == '\0')
+			number = strtoul(text, NULL, 16);
+	} else if (weir_quantity_parse_integer(text, &number, &expected) != 0) {
+		number = 0;
+	}
+	if (number < NV_INDEX_FIRST || number > NV_INDEX_LAST)
+		return weir_config_refuse(report, &at, text, "0x%08x to 0x%08x", NV_INDEX_FIRST,
+		                          NV_INDEX_LAST);
+	*index = (uint32_t)number;
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct weir_config_word {
 
 extern const struct weir_config_word weir_config_huge_pages[];
 extern const struct weir_config_word weir_config_booleans[];
+extern const struct weir_config_word weir_config_witnesses[];
 extern const struct weir_config_word weir_config_ethertypes[];
 extern const struct weir_config_word weir_config_protocols[];
 
@@ -46,6 +47,12 @@ int weir_config_get_factor(struct weir_config_report *report, struct weir_config
 /* An absolute path, spelled in one way only: no empty, "." or ".." part. */
 int weir_config_get_path(struct weir_config_report *report, struct weir_config_at at,
                          const char *text, char path[WEIR_PATH_SIZE]);
+/* Where a TPM answers, as tctildr spells it. */
+int weir_config_get_tcti(struct weir_config_report *report, struct weir_config_at at,
+                         const char *text, char tcti[WEIR_PATH_SIZE]);
+/* The index of an NV counter. */
+int weir_config_get_nv_index(struct weir_config_report *report, struct weir_config_at at,
+                             const char *text, uint32_t *index);
 /* A user's name, looked up, or number. */
 int weir_config_get_user(struct weir_config_report *report, struct weir_config_at at,
                          const char *text, uint32_t *uid);

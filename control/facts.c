@@ -50,6 +50,9 @@ const struct weir_facts weir_facts_policy = FACTS("weir_policy", NULL, policy);
 static const struct weir_fact ledger[] = {
     METRIC(GAUGE, "failed", NULL, NULL, BOOL, struct weir_ledger_status, failed,
            "Whether the ledger has failed: nothing more is granted until a restart"),
+    PLAIN("error", ERROR, struct weir_ledger_status, error),
+    METRIC(GAUGE, "epoch", NULL, NULL, U64, struct weir_ledger_status, epoch,
+           "How many times the ledger has been opened for use"),
     METRIC(GAUGE, "sequence", NULL, NULL, U64, struct weir_ledger_status, sequence,
            "Number of the last durable record"),
     METRIC(GAUGE, "slot_lost", NULL, NULL, BOOL, struct weir_ledger_status, slot_lost,
@@ -62,6 +65,18 @@ static const struct weir_fact ledger[] = {
            "Wire bytes of the root that the last start charged as lost"),
     METRIC(GAUGE, "sync_max_s", "sync_max_seconds", "seconds", NS, struct weir_ledger_status,
            sync_max_ns, "Longest write and sync seen"),
+    METRIC(GAUGE, "horizon_s", "horizon_seconds", "seconds", NS, struct weir_ledger_status,
+           horizon_ns, "For how long bytes are granted ahead, as the disk's speed asks for"),
+    PLAIN("witness", WITNESS, struct weir_ledger_status, witness_kind),
+    METRIC(GAUGE, "witness_value", NULL, NULL, U64, struct weir_ledger_status, witness_value,
+           "Where the witness stands; 0: there is none"),
+    METRIC(COUNTER, "witness_failures", NULL, NULL, U64, struct weir_ledger_status,
+           witness_failures, "Times that the witness did not advance, since Weir started"),
+    METRIC(GAUGE, "witness_error", "witness_failing", NULL, ERROR, struct weir_ledger_status,
+           witness_error, "Whether the witness did not advance when it was last asked to"),
+    METRIC(GAUGE, "witness_left_bytes", NULL, "bytes", U64_OR_NUL, struct weir_ledger_status,
+           witness_left_bytes,
+           "Wire bytes that can be granted before the witness must advance; 2^64 - 1: any"),
 };
 const struct weir_facts weir_facts_ledger = FACTS("weir_ledger", NULL, ledger);
 
@@ -145,6 +160,11 @@ static const struct weir_fact budget[] = {
            ledger.charged_bytes, "Wire bytes ever charged"),
     METRIC(COUNTER, "granted_wire_bytes", NULL, "bytes", U64, struct weir_status_budget,
            ledger.granted_bytes, "Wire bytes ever granted, durably"),
+    METRIC(COUNTER, "forfeited_wire_bytes", NULL, "bytes", U64, struct weir_status_budget,
+           ledger.forfeited_bytes,
+           "Wire bytes charged because they were granted, not known as sent, before a crash"),
+    METRIC(GAUGE, "forfeited_last_wire_bytes", NULL, "bytes", U64, struct weir_status_budget,
+           ledger.forfeited_last_bytes, "Of these, what the last start charged"),
 };
 const struct weir_facts weir_facts_budget = FACTS("weir_budget", "budget", budget);
 

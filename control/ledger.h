@@ -22,7 +22,9 @@
 #define WEIR_CONTROL_LEDGER_H
 
 #include "control/config.h"
+#include "control/ledger_key.h"
 #include "control/ledger_window.h"
+#include "control/ledger_witness.h"
 #include "dataplane/credit.h"
 #include "drivers/disk.h"
 
@@ -39,11 +41,19 @@ struct weir_ledger_status {
 	int error;                /* -errno of the first failure */
 	bool slot_lost;           /* at the last start, one slot held no valid record */
 	uint64_t sequence;        /* of the last durable record */
+	uint64_t epoch;           /* how many times the ledger was opened for use */
 	uint64_t clock_ns;        /* the ledger's own time */
 	uint64_t forfeited_bytes; /* of the root, by the last start: granted, not known as spent */
 	uint64_t syncs;
 	uint64_t written_bytes;
 	uint64_t sync_max_ns; /* longest write and sync seen; 0 where no clock was given */
+	uint64_t horizon_ns;  /* for how long grants are made ahead now */
+	enum weir_witness_kind witness_kind;
+	uint64_t witness_value;      /* confirmed by the witness */
+	uint64_t witness_failures;   /* to advance it, since the start */
+	int witness_error;           /* of the last attempt; 0: it went well */
+	uint64_t witness_left_bytes; /* that the root can still be granted before the witness must
+	                                have advanced; UINT64_MAX: there is none */
 };
 
 struct weir_ledger_cap_status {
@@ -56,6 +66,9 @@ struct weir_ledger_cap_status {
 struct weir_ledger_budget_status {
 	uint64_t charged_bytes; /* ever; forfeits included */
 	uint64_t granted_bytes; /* durable, cumulative */
+	/* Of charged: what crashes have cost, having been granted and not known as spent. */
+	uint64_t forfeited_bytes;      /* ever */
+	uint64_t forfeited_last_bytes; /* by the last start */
 	uint32_t n_caps;
 	struct weir_ledger_cap_status caps[WEIR_CAPS_MAX];
 };
@@ -67,22 +80,45 @@ struct weir_ledger_tuning {
 	uint64_t grant_max_bytes; /* at most so much ahead; 4 GB */
 };
 
-/*
- * Makes a new ledger on an empty disk: no budgets, nothing charged. Commissioning, by hand. The
- * disk has WEIR_LEDGER_FILE_BYTES (ledger_format.h) and was never written.
- * Returns 0; -EEXIST when something is on it already; -EINVAL for a wrong size; or -errno.
- */
-int weir_ledger_commission(struct weir_disk *disk) __attribute__((warn_unused_result));
+/* A charge that a ledger begins with: what is known to have left before it was made. */
+struct weir_ledger_charge {
+	char name[WEIR_NAME_SIZE];
+	uint64_t bytes;
+};
 
 /*
- * Opens a ledger and reads its newest valid state. Takes the disk on success (closed with the
- * ledger). error gets one line that says what was found and what was expected.
- * Changes no byte. Returns 0; -EBADMSG (no valid slot, or contradictory ones); -EPROTO (unknown
- * version); -ENOMEM; or the disk's -errno.
+ * Makes a new ledger on an empty disk. Commissioning, by hand. The disk has WEIR_LEDGER_FILE_BYTES
+ * (ledger_format.h) and was never written. charges: of budgets by name, the root first; none: no
+ * budgets. kind and value: of the witness, as it stands now.
+ * Returns 0; -EEXIST when something is on it already; -EINVAL for a wrong size; or -errno.
  */
-int weir_ledger_open(struct weir_disk *disk, struct weir_credit *credit,
-                     const struct weir_ledger_tuning *tuning, struct weir_ledger **ledger,
-                     char *error, size_t error_size) __attribute__((warn_unused_result));
+int weir_ledger_commission(struct weir_disk *disk, const struct weir_ledger_key *key,
+                           enum weir_witness_kind kind, uint64_t witness_value,
+                           const struct weir_ledger_charge *charges, uint32_t n_charges)
+    __attribute__((warn_unused_result));
+
+/* What a ledger is opened with. */
+struct weir_ledger_options {
+	struct weir_ledger_tuning tuning;
+	const struct weir_ledger_key *key; /* copied */
+	const char *appliance;             /* as the policy calls it; NULL: any will do */
+	/* The witness, where there is one: its line, taken on success, and where it stands. */
+	enum weir_witness_kind witness_kind;
+	struct weir_witness_line *witness;
+	uint64_t witness_value;
+	uint64_t witness_every_bytes; /* 0: 100 MB */
+	uint64_t witness_interval_ns; /* 0: 2 h */
+};
+
+/*
+ * Opens a ledger and reads its newest valid state. Takes the disk and the line on success (closed
+ * with the ledger). error gets one line that says what was found and what was expected.
+ * Changes no byte.
+ */
+enum weir_ledger_refusal weir_ledger_open(struct weir_disk *disk, struct weir_credit *credit,
+                                          const struct weir_ledger_options *options,
+                                          struct weir_ledger **ledger, char *error,
+                                          size_t error_size) __attribute__((warn_unused_result));
 
 /*
  * Puts a policy's budgets in force: registers names that are new, durably, and applies the caps.

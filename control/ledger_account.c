@@ -76,11 +76,43 @@ weir_account_read(struct weir_account *account, uint64_t reading_bytes)
 
 /* bytes x horizon / step, at most the largest grant. */
 static uint64_t
-bytes_a_horizon(uint64_t bytes, uint64_t step_ns, const struct weir_ledger_tuning *tuning)
+bytes_a_horizon(uint64_t bytes, uint64_t step_ns, const struct weir_account_sizing *sizing)
 {
-	weir_u128 scaled = (weir_u128)bytes * tuning->horizon_ns / step_ns;
+	weir_u128 scaled = (weir_u128)bytes * sizing->horizon_ns / step_ns;
 
-	return scaled > tuning->grant_max_bytes ? tuning->grant_max_bytes : (uint64_t)scaled;
+	return scaled > sizing->grant_max_bytes ? sizing->grant_max_bytes : (uint64_t)scaled;
+}
+
+/* Most that the classes can use in so long, at most the largest grant. Rounds up. */
+static uint64_t
+usable_bytes(const struct weir_account *account, uint64_t time_ns,
+             const struct weir_account_sizing *sizing)
+{
+	const weir_u128 bit_ns = (weir_u128)8 * WEIR_NS_PER_S;
+	weir_u128 usable = ((weir_u128)account->rate_bit_s * time_ns + bit_ns - 1) / bit_ns;
+
+	usable += account->burst_bytes;
+	return usable > sizing->grant_max_bytes ? sizing->grant_max_bytes : (uint64_t)usable;
+}
+
+/* The least target; need_bytes: the greatest. */
+static uint64_t
+floor_bytes(const struct weir_account *account, uint64_t need_bytes,
+            const struct weir_account_sizing *sizing)
+{
+	uint64_t floor = usable_bytes(account, sizing->lag_ns, sizing);
+
+	if (floor < sizing->grant_min_bytes)
+		floor = sizing->grant_min_bytes;
+	return floor < need_bytes ? floor : need_bytes;
+}
+
+void
+weir_account_begin(struct weir_account *account, const struct weir_account_sizing *sizing)
+{
+	uint64_t need = usable_bytes(account, sizing->horizon_ns, sizing);
+
+	account->target_bytes = floor_bytes(account, need, sizing);
 }
 
 static uint64_t
@@ -95,29 +127,30 @@ left_bytes(const struct weir_account *account)
 
 void
 weir_account_pace(struct weir_account *account, uint64_t step_ns,
-                  const struct weir_ledger_tuning *tuning)
+                  const struct weir_account_sizing *sizing)
 {
-	uint64_t floor = tuning->grant_min_bytes, top = tuning->grant_max_bytes;
-	uint64_t goal;
+	uint64_t need = usable_bytes(account, sizing->horizon_ns, sizing);
+	uint64_t goal = floor_bytes(account, need, sizing);
 
 	if (step_ns == 0)
 		return;
 	account->pace_bytes -= account->pace_bytes >> PACE_SHIFT;
-	account->pace_bytes += bytes_a_horizon(account->used_bytes, step_ns, tuning) >> PACE_SHIFT;
-	goal = account->pace_bytes < floor ? floor : account->pace_bytes;
+	account->pace_bytes += bytes_a_horizon(account->used_bytes, step_ns, sizing) >> PACE_SHIFT;
+	if (goal < account->pace_bytes)
+		goal = account->pace_bytes < need ? account->pace_bytes : need;
 	if (account->used_bytes > 0 && left_bytes(account) < account->used_bytes &&
 	    account->grant->grant_bytes < account->ceiling_bytes) {
 		/* Dry before the next tick: the use that was measured may be what was granted. */
 		uint64_t twice = weir_sat_add(account->target_bytes, account->target_bytes);
 
-		account->target_bytes = twice > goal ? twice : goal;
+		if (goal < twice)
+			goal = twice;
+		account->target_bytes = goal < need ? goal : need;
 	} else if (account->target_bytes > goal) {
-		account->target_bytes -= ((account->target_bytes - goal) >> TARGET_SHIFT);
+		account->target_bytes -= (account->target_bytes - goal) >> TARGET_SHIFT;
 	} else {
 		account->target_bytes = goal;
 	}
-	if (account->target_bytes > top)
-		account->target_bytes = top;
 }
 
 /* Where the grant should be. */
@@ -126,7 +159,9 @@ wanted_bytes(const struct weir_account *account)
 {
 	uint64_t want = weir_sat_add(account->reading_bytes, account->target_bytes);
 
-	return want < account->ceiling_bytes ? want : account->ceiling_bytes;
+	if (want > account->ceiling_bytes)
+		want = account->ceiling_bytes;
+	return want < account->top_bytes ? want : account->top_bytes;
 }
 
 bool
@@ -157,6 +192,15 @@ weir_account_next(const struct weir_account *account)
 		bound = account->ceiling_bytes;
 	next.bound_bytes = bound > next.grant_bytes ? bound : next.grant_bytes;
 	return next;
+}
+
+void
+weir_account_cover(struct weir_ledger_grant *next, uint64_t spare_bytes)
+{
+	uint64_t covered = weir_sat_add(next->grant_bytes, spare_bytes);
+
+	if (next->bound_bytes < covered)
+		next->bound_bytes = covered;
 }
 
 struct weir_window *
@@ -215,6 +259,8 @@ weir_account_status(const struct weir_account *account, struct weir_ledger_budge
 	memset(status, 0, sizeof(*status));
 	status->charged_bytes = account->reading_bytes;
 	status->granted_bytes = account->grant->grant_bytes;
+	status->forfeited_bytes = account->budget->forfeited_bytes;
+	status->forfeited_last_bytes = account->forfeited_bytes;
 	status->n_caps = account->n_caps;
 	for (uint32_t i = 0; i < account->n_caps; i++) {
 		const struct weir_account_cap *cap = &account->caps[i];

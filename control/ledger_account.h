@@ -35,7 +35,11 @@ struct weir_account {
 	bool open;              /* in credit, by this process */
 	uint64_t reading_bytes; /* cumulative, as last read; at least what is stamped */
 	uint64_t next_roll_ns;  /* before this clock no window has to roll */
-	uint64_t ceiling_bytes;
+	uint64_t ceiling_bytes; /* of the caps */
+	uint64_t top_bytes;     /* of the witness: grants wait there (ledger_witness.h) */
+	uint64_t known_value;  /* until the witness confirms it, nothing is granted; 0: confirmed */
+	uint64_t rate_bit_s;   /* sum over the classes that charge it ... */
+	uint64_t burst_bytes;  /* ... likewise: more can't be used */
 	uint64_t used_bytes;   /* spent between the last two readings */
 	uint64_t pace_bytes;   /* moving average of what a horizon uses */
 	uint64_t target_bytes; /* how much to have ahead */
@@ -63,9 +67,29 @@ void weir_account_stamp(struct weir_account *account, uint64_t bytes);
 /* Computes the ceiling after a change of caps. No caps: no ceiling, UINT64_MAX. */
 void weir_account_set_ceiling(struct weir_account *account);
 
+/*
+ * How grants are sized. The target is what an account should have ahead: what it uses in a horizon
+ * at its present pace, but
+ *
+ *   at least  the floor: grant_min_bytes, or what the classes can use in lag_ns if that is more, so
+ *             that traffic that begins at full rate does not run dry before the disk has answered;
+ *   at most   the need: what the classes can use in a horizon, and a burst each; and
+ *             grant_max_bytes.
+ *
+ * The target of an account that runs dry doubles with each tick, and comes down again in some tens.
+ */
+struct weir_account_sizing {
+	uint64_t horizon_ns;
+	uint64_t lag_ns;
+	uint64_t grant_min_bytes, grant_max_bytes;
+};
+
+/* The target of an account that has not been paced yet. */
+void weir_account_begin(struct weir_account *account, const struct weir_account_sizing *sizing);
+
 /* Learns the pace from the last reading, step_ns after the one before, and sets the target. */
 void weir_account_pace(struct weir_account *account, uint64_t step_ns,
-                       const struct weir_ledger_tuning *tuning);
+                       const struct weir_account_sizing *sizing);
 
 /* True when workers will soon need more than is granted, and the ceiling allows more. */
 bool weir_account_is_short(const struct weir_account *account);
@@ -76,6 +100,9 @@ bool weir_account_is_short(const struct weir_account *account);
  * target above it, never above the ceiling. Out of the policy: no more than there is.
  */
 struct weir_ledger_grant weir_account_next(const struct weir_account *account);
+
+/* Raises a record's bound: it covers spare_bytes above the grant (ledger_witness.h). */
+void weir_account_cover(struct weir_ledger_grant *next, uint64_t spare_bytes);
 
 /* The window of this length, or NULL. */
 struct weir_window *weir_account_window(const struct weir_account *account, uint64_t window_ns);

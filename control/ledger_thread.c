@@ -63,7 +63,7 @@ struct weir_ledger_thread {
 
 	/* Ledger thread only. */
 	uint32_t next_copy; /* position in the policy */
-	bool failure_said;
+	bool failure_said, witness_said;
 	struct said said[WEIR_BUDGETS_MAX][WEIR_CAPS_MAX];
 };
 
@@ -149,6 +149,28 @@ copy_budgets(struct weir_ledger_thread *thread, uint32_t n, uint64_t now_ns)
 	}
 }
 
+/* Says once that the witness fails, and once that it no longer does. */
+static void
+watch_witness(struct weir_ledger_thread *thread, const struct weir_ledger_status *status)
+{
+	bool failed = status->witness_error != 0;
+
+	if (failed == thread->witness_said)
+		return;
+	thread->witness_said = failed;
+	if (failed)
+		weir_events_post(thread->events, WEIR_ALARM, "witness_failed",
+		                 "witness: did not advance to %" PRIu64
+		                 ": %s; asked again every %llu s; the root is granted at most "
+		                 "%" PRIu64 " bytes more until it does",
+		                 status->witness_value + 1, strerror(-status->witness_error),
+		                 WEIR_WITNESS_RETRY_NS / WEIR_NS_PER_S, status->witness_left_bytes);
+	else
+		weir_events_post(thread->events, WEIR_INFO, "witness_advanced",
+		                 "witness: stands at %" PRIu64 ": it advances again",
+		                 status->witness_value);
+}
+
 static void
 copy_status(struct weir_ledger_thread *thread)
 {
@@ -164,6 +186,8 @@ copy_status(struct weir_ledger_thread *thread)
 		    "ledger: write or sync: %s; nothing more is granted until a restart",
 		    strerror(-status.error));
 	thread->failure_said |= status.failed;
+	if (thread->events != NULL)
+		watch_witness(thread, &status);
 }
 
 /* Carries a request out. lock is not held: control waits, and touches nothing meanwhile. */

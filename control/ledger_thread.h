@@ -20,6 +20,8 @@ struct weir_ledger_thread;
  *   cap_reached      WARNING  a cap leaves less than one largest frame
  *   cap_cleared      INFO     it leaves an eighth again, or was lifted
  *   ledger_forfeit   INFO     what the last run had been granted and is not known to have spent
+ *   witness_failed   ALARM    the witness did not advance; once, until it does
+ *   witness_advanced INFO     it does again
  *   ledger_slot_lost WARNING  a slot held no valid record at start; it cost more forfeit at most
  *
  * Returns 0 or -errno.

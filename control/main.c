@@ -2,7 +2,7 @@
 /* weir: reads a policy, and checks it, prints it, commissions its ledger, or runs it. */
 #include "control/appliance.h"
 #include "control/apply.h"
-#include "control/ledger_format.h"
+#include "control/ledger_start.h"
 #include "control/routes.h"
 #include "control/server.h"
 #include "control/streams.h"
@@ -18,7 +18,6 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
-#include <unistd.h>
 
 #define EXIT_BAD_INPUT 2
 #define EVENTS_KEPT    4096U
@@ -46,7 +45,8 @@ static const char usage[] =
     "usage: weir FILE               forward by the policy in FILE until told to stop\n"
     "       weir --check FILE       check the policy and stop\n"
     "       weir --print FILE       print the policy with all defaults filled in and stop\n"
-    "       weir --commission FILE  make the new, empty ledger that the policy names and stop\n"
+    "       weir --commission FILE  make the ledger that the policy names, its key and its "
+    "witness, and stop\n"
     "       weir --version\n"
     "       weir --help\n";
 
@@ -142,33 +142,26 @@ block_signals(int how)
 static int
 commission(const char *path)
 {
+	const struct weir_config_appliance *appliance;
 	char error[WEIR_ERROR_SIZE];
 	struct weir_config *config;
-	struct weir_disk *disk;
 	int code, status = load(path, &config);
 
 	if (status != EXIT_SUCCESS)
 		return status;
-	block_signals(SIG_BLOCK); /* or a file that is no ledger would be left behind */
-	code = weir_disk_create_file(config->appliance.ledger, WEIR_LEDGER_FILE_BYTES, &disk);
-	if (code == 0) {
-		code = weir_ledger_commission(disk);
-		if (code < 0)
-			unlink(config->appliance.ledger); /* ours, and of no use */
-		disk->ops->close(disk);
-	}
+	appliance = &config->appliance;
+	block_signals(SIG_BLOCK); /* or a part of what belongs together would be left behind */
+	code = weir_ledger_init(config, NULL, 0, error, sizeof(error));
 	if (code < 0) {
-		const char *hint = "";
-
-		if (code == -EEXIST)
-			hint = ": a ledger is commissioned once and then kept";
-		else if (code == -ENOENT)
-			hint = ": its folder is missing: make it first";
-		snprintf(error, sizeof(error), "ledger %s: %s%s", config->appliance.ledger,
-		         strerror(-code), hint);
 		status = complain(error, EXIT_FAILURE);
 	} else {
-		printf("%s: commissioned\n", config->appliance.ledger);
+		printf("%s: commissioned\n%s: its key\n", appliance->ledger, appliance->ledger_key);
+		if (appliance->witness == WEIR_WITNESS_FILE)
+			printf("%s: its witness\n", appliance->witness_path);
+		else if (appliance->witness == WEIR_WITNESS_TPM)
+			printf("%s index 0x%08x: its witness\n", appliance->witness_tcti,
+			       appliance->witness_index);
+		status = finish_output();
 	}
 	weir_config_free(config);
 	return status;

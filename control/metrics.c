@@ -78,13 +78,18 @@ write_value(const struct weir_fact *fact, const void *thing, FILE *out)
 	const uint64_t *number = field;
 	const double *real = field;
 	const bool *truth = field;
+	const int *code = field;
 	char seconds[SECONDS_SIZE];
 
 	switch (fact->type) {
 	case WEIR_FACT_BOOL:
 		fprintf(out, " %d\n", *truth ? 1 : 0);
 		return;
+	case WEIR_FACT_ERROR:
+		fprintf(out, " %d\n", *code == 0 ? 0 : 1);
+		return;
 	case WEIR_FACT_U64:
+	case WEIR_FACT_U64_OR_NUL:
 		fprintf(out, " %" PRIu64 "\n", *number);
 		return;
 	case WEIR_FACT_NS:
@@ -97,6 +102,7 @@ write_value(const struct weir_fact *fact, const void *thing, FILE *out)
 	case WEIR_FACT_TEXT:
 	case WEIR_FACT_STRING:
 	case WEIR_FACT_NS_OR_NUL:
+	case WEIR_FACT_WITNESS:
 		break;
 	}
 	assert(false); /* no other type is a metric */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct weir_status *
 weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_links, uint32_t n_classes,
@@ -73,6 +74,8 @@ fact_json(const struct weir_fact *fact, const void *thing)
 	const char *const *text = at;
 	const bool *truth = at;
 	const double *real = at;
+	const int *code = at;
+	const enum weir_witness_kind *witness = at;
 
 	switch (fact->type) {
 	case WEIR_FACT_TEXT:
@@ -93,6 +96,13 @@ fact_json(const struct weir_fact *fact, const void *thing)
 		return json_real((double)fact_u64(fact, thing) / (double)WEIR_NS_PER_S);
 	case WEIR_FACT_DOUBLE:
 		return json_real(*real);
+	case WEIR_FACT_U64_OR_NUL:
+		return fact_u64(fact, thing) == UINT64_MAX ? json_null()
+		                                           : weir_json_u64(fact_u64(fact, thing));
+	case WEIR_FACT_ERROR:
+		return *code == 0 ? json_null() : json_string(strerror(-*code));
+	case WEIR_FACT_WITNESS:
+		return json_string(weir_witness_kind_name(*witness));
 	}
 	assert(false); /* a fact of no type */
 	return NULL;

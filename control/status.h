@@ -91,6 +91,9 @@ enum weir_fact_type {
 	WEIR_FACT_NS,        /* uint64_t nanoseconds, shown in seconds */
 	WEIR_FACT_NS_OR_NUL, /* the same; 0 gives null. Not a metric. */
 	WEIR_FACT_DOUBLE,
+	WEIR_FACT_U64_OR_NUL, /* uint64_t; its maximum means no limit, and gives null */
+	WEIR_FACT_ERROR,      /* int, 0 or -errno: null or its words; as a metric 0 or 1 */
+	WEIR_FACT_WITNESS,    /* enum weir_witness_kind, by name. Not a metric. */
 };
 
 enum weir_fact_kind {

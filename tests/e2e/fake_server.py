@@ -20,6 +20,9 @@ STATUS = {
     "uptime_s": 3725.25,
     "largest_frame_bytes": 1546,
     "policy": {"generation": 3},
+    "ledger": {"failed": False, "error": None, "epoch": 7, "sequence": 4711, "forfeited_bytes": 1500000,
+               "witness": "file", "witness_value": 12, "witness_failures": 2, "witness_error": None,
+               "witness_left_bytes": 1250000000},
     "links": [{
         "name": "internet",
         "egress": {"rx_frames": 1000, "rx_wire_bytes": 1538000, "tx_frames": 900,
@@ -34,12 +37,14 @@ STATUS = {
          "tx_wire_bytes": 0, "dropped_frames": 0, "queued_bytes": 0},
     ],
     "budgets": [
-        {"name": "total", "parent": None, "charged_wire_bytes": 1384200, "caps": [
+        {"name": "total", "parent": None, "charged_wire_bytes": 1384200,
+         "forfeited_wire_bytes": 2500, "caps": [
             {"limit_bytes": 106000000000, "window_s": None, "used_bytes": 1384200,
              "remaining_bytes": 105998615800},
             {"limit_bytes": 2360000000, "window_s": 86400, "used_bytes": 2000000000,
              "remaining_bytes": 360000000}]},
-        {"name": "none", "parent": "total", "charged_wire_bytes": 0, "caps": []},
+        {"name": "none", "parent": "total", "charged_wire_bytes": 0,
+         "forfeited_wire_bytes": 0, "caps": []},
     ],
 }
 

@@ -234,16 +234,78 @@ class Flood(Process):
         return int(found[1]), int(found[2])
 
 
+class Counter:
+    """What a host has received at an interface, by its kernel's count, read without a process.
+
+    All frames must have one length: then a frame that the host was too busy to take, which left the
+    box all the same, can be counted as well.
+    """
+
+    def __init__(self, lab: "Lab", host: str, interface: str, box_interface: str,
+                 frame_bytes: int) -> None:
+        self.frame_bytes = frame_bytes
+        self.ends = []
+        for place, device in ((host, interface), ("box", box_interface)):
+            holder = lab.start(place, ["sleep", "infinity"], f"counter-{device}.log")
+            path, end = Path(f"/proc/{holder.child.pid}/net/dev"), time.monotonic() + 10
+            while f"{device}:" not in path.read_text():  # not in the namespace yet
+                assert time.monotonic() < end, device
+                time.sleep(0.005)
+            self.ends.append((path, device))
+        self.first = [self.numbers(end) for end in range(2)]
+
+    def numbers(self, end: int) -> list[int]:
+        path, device = self.ends[end]
+        return [int(word) for word in path.read_text().partition(f"{device}:")[2].splitlines()[0].split()]
+
+    def read(self) -> tuple[int, int]:
+        """Frames that left, and bytes of those that arrived, since this counter was made."""
+        (size, frames), lost = ([now - before for now, before in zip(self.numbers(0), self.first[0])][:2],
+                                self.numbers(1)[11] - self.first[1][11])
+        return frames + lost, size
+
+    def wire(self) -> int:
+        """Wire bytes of all that left."""
+        return self.read()[0] * wire_bytes(self.frame_bytes)
+
+    def settled(self, quiet_s: float = 0.05) -> int:
+        """The same, once nothing more has come for so long: whoever sent must have ended or stopped."""
+        before, now = None, self.read()
+        while now != before:
+            time.sleep(quiet_s)
+            before, now = now, self.read()
+        assert now[1] % self.frame_bytes == 0, "frames of other lengths"
+        return self.wire()
+
+
+class SlowDisk:
+    """tests/e2e/slow_disk.c: for a Weir that is started with env, and takes orders while it runs."""
+
+    def __init__(self, folder: Path, ledger: Path) -> None:
+        self.control = folder / "disk-orders"
+        self.mark = folder / "disk-orders.failed"
+        self.env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/e2e/libslow_disk.so"),
+                    "WEIR_SLOW_PATH": str(ledger), "WEIR_SLOW_CONTROL": str(self.control)}
+        self.order()
+
+    def order(self, sync_ms: int = 0, fail: str = "") -> None:
+        new = self.control.with_suffix(".new")
+        new.write_text(f"sync_ms {sync_ms}\n" + (f"fail {fail}\n" if fail else ""))
+        new.rename(self.control)
+
+
 class Weir(Process):
     """A running appliance in the box's namespace."""
 
     count = 0
 
-    def __init__(self, lab: "Lab", policy: Path, ready: bool = True) -> None:
+    def __init__(self, lab: "Lab", policy: Path, ready: bool = True, within: tuple = (),
+                 **options) -> None:
+        """within: a command that runs another one, in a mount namespace for example."""
         Weir.count += 1
         self.lab = lab
-        super().__init__(lab.exec("box") + ["nice", "-n", -15, BUILD / "weir", policy],
-                         lab.folder / f"weir{Weir.count}.log")
+        super().__init__([*within, *lab.exec("box"), "nice", "-n", -15, BUILD / "weir", policy],
+                         lab.folder / f"weir{Weir.count}.log", **options)
         lab.processes.append(self)
         if ready:
             self.wait_for(r"weir: ready", 60)
@@ -425,8 +487,8 @@ rules:
         done = run(*self.exec("box"), BUILD / "weir", "--commission", policy, check=False)
         assert done.returncode == 0, done.stdout
 
-    def weir(self, policy: Path, ready: bool = True) -> Weir:
-        return Weir(self, policy, ready)
+    def weir(self, policy: Path, ready: bool = True, **options) -> Weir:
+        return Weir(self, policy, ready, **options)
 
     def close(self) -> None:
         """Ends every process, then removes the namespaces, and the wires with them."""

@@ -49,7 +49,8 @@ classes:
 rules:
   - {{class: all}}
 """)
-    (lab.folder / "ledger").unlink(missing_ok=True)
+    for name in ("ledger", "ledger.key"):
+        (lab.folder / name).unlink(missing_ok=True)
     lab.commission(policy)
     weir = lab.weir(policy)
     frames = load(lab, path)

@@ -25,22 +25,42 @@ def test_commission(folder):
     assert done.returncode == 0 and str(folder / "ledger") in done.stdout
     content = (folder / "ledger").read_bytes()
     assert (folder / "ledger").stat().st_mode & 0o777 == 0o600
+    assert (folder / "ledger.key").stat().st_mode & 0o7777 == 0o400
+    key = (folder / "ledger.key").read_bytes()
     done = command("--commission", policy)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert (folder / "ledger").read_bytes() == content
+    assert ((folder / "ledger").read_bytes(), (folder / "ledger.key").read_bytes()) == (content, key)
+
+
+@pytest.mark.parametrize("there", ["ledger", "ledger.key", "witness"])
+def test_commission_beside_what_is_there(folder, there):
+    """Whichever of the three is there already stays as it is, and the others are not made."""
+    policy = folder / "policy.yaml"
+    policy.write_text(policy_text(folder, appliance=f"  witness: file\n  witness_path: {folder}/witness\n"))
+    (folder / there).write_text("something")
+    done = command("--commission", policy)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert f"{folder}/{there}: File exists" in done.stderr
+    assert (folder / there).read_text() == "something"
+    assert {path.name for path in folder.iterdir()} == {"policy.yaml", there}
+    (folder / there).unlink()
+    done = command("--commission", policy)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} == {"policy.yaml", "ledger", "ledger.key", "witness"}
+    assert all(str(folder / name) in done.stdout for name in ("ledger", "ledger.key", "witness"))
 
 
 @pytest.mark.parametrize("room", [100_000, 20_000_000])
 def test_commission_that_fails_leaves_nothing(folder, room):
     """A disk that ends before the ledger does; then one that is large enough."""
     policy = folder / "policy.yaml"
-    policy.write_text(policy_text(folder))
+    policy.write_text(policy_text(folder, appliance=f"  witness: file\n  witness_path: {folder}/witness\n"))
     done = subprocess.run([WEIR, "--commission", policy], stdin=subprocess.DEVNULL, text=True, capture_output=True,
                           timeout=60, check=False,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
     assert str(folder / "ledger") in done.stderr
-    assert not (folder / "ledger").exists()
+    assert {path.name for path in folder.iterdir()} == {"policy.yaml"}
     done = command("--commission", policy)
     assert done.returncode == 0, done.stderr
 
@@ -50,17 +70,21 @@ def test_commission_without_a_folder(folder):
     policy.write_text(policy_text(folder).replace(f"ledger: {folder}/ledger", f"ledger: {folder}/none/ledger"))
     done = command("--commission", policy)
     assert done.returncode == 1
-    assert re.fullmatch(r"weir: ledger .*/none/ledger: No such file or directory: "
+    assert re.fullmatch(r"weir: ledger key .*/none/ledger.key: No such file or directory: "
                         r"its folder is missing: make it first\n", done.stderr)
     assert not (folder / "none").exists()
 
 
 def test_ledger_of_a_wrong_size(start, folder):
-    (folder / "ledger").write_bytes(b"x" * 1000)
+    start().stop()
+    with (folder / "ledger").open("r+b") as ledger:
+        ledger.truncate(1000)
+    cut = (folder / "ledger").read_bytes()
+    (folder / "policy.yaml.log").unlink()
     weir = start(commission=False, ready=False)
     assert weir.process.wait(30) == 1
     assert re.fullmatch(r"weir: ledger .*/ledger: 1000 bytes, expected \d+\n", weir.text())
-    assert (folder / "ledger").read_bytes() == b"x" * 1000
+    assert (folder / "ledger").read_bytes() == cut
 
 
 def test_memory_is_named(weir):

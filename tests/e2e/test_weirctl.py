@@ -16,6 +16,8 @@ ctl, policy, serve = fake_server.ctl, fake_server.policy, fake_server.serve  # f
 
 STATUS_TEXT = """\
 lab: running, up 1 h 2 min, policy generation 3
+ledger: start 7, record 4711, 1.5 MB forfeited by this start
+witness: file, stands at 12, 1.25 GB may be granted before it must advance
 
 LINK      DIRECTION  RX FRAMES  RX BYTES  TX FRAMES  TX BYTES  DROPPED
 internet  egress          1000  1.538 MB        900  1.384 MB      100
@@ -29,10 +31,10 @@ CLASS               RATE   BURST  TX FRAMES  TX BYTES    QUEUED  DROPPED
 api           200 Mbit/s   64 kB        900  1.384 MB  3.076 kB       40
 housekeeping  8.5 kbit/s  1.6 kB          0       0 B       0 B        0
 
-BUDGET  PARENT   CHARGED      CAP  PER           USED    LEFT  USED %
-total   -       1.384 MB   106 GB  lifetime  1.384 MB  106 GB   0.0 %
-total   -       1.384 MB  2.36 GB  1 d           2 GB  360 MB  84.7 %
-none    total        0 B        -  -                -       -       -
+BUDGET  PARENT   CHARGED  FORFEITED      CAP  PER           USED    LEFT  USED %
+total   -       1.384 MB     2.5 kB   106 GB  lifetime  1.384 MB  106 GB   0.0 %
+total   -       1.384 MB     2.5 kB  2.36 GB  1 d           2 GB  360 MB  84.7 %
+none    total        0 B        0 B        -  -                -       -       -
 """
 
 
@@ -233,6 +235,19 @@ def test_status(ctl, serve):
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, STATUS, "")
 
 
+@pytest.mark.parametrize("changes, line", [
+    ({"witness": "none", "witness_value": 0, "witness_left_bytes": None}, "witness: none"),
+    ({"witness": "tpm", "witness_error": "Input/output error"},
+     "witness: tpm, stands at 12, 1.25 GB may be granted before it must advance; "
+     "FAILING (2 since the start): Input/output error"),
+    ({"failed": True, "error": "No space left on device"},
+     "ledger: start 7, record 4711, 1.5 MB forfeited by this start; FAILED: No space left on device"),
+])
+def test_status_of_ledger(ctl, serve, changes, line):
+    serve(answer({**STATUS, "ledger": {**STATUS["ledger"], **changes}}))
+    assert line in ctl("status").stdout.splitlines()
+
+
 def paths(value, path=()):
     if path:
         yield path
@@ -242,7 +257,7 @@ def paths(value, path=()):
 
 
 MEMBERS = sorted({".".join(map(str, path)) for path in paths(STATUS)
-                  if path[0] not in ("appliance", "policy")})
+                  if path[0] not in ("appliance", "policy") and path[1:] != ("failed",)})
 
 
 @pytest.mark.parametrize("wrong", ["missing", -1, 1.5, "x", True, {"a": -1}, [1]], ids=str)
@@ -261,7 +276,7 @@ def test_status_with_a_wrong_member(ctl, folder, wrong):
             del inside[keys[-1]]
         else:
             inside[keys[-1]] = wrong
-        if wrong == "x" and (isinstance(good, str) or keys[-1] == "parent"):
+        if wrong == "x" and (isinstance(good, str) or keys[-1] in ("parent", "error", "witness_error")):
             continue
         if wrong == 1.5 and keys[-1] in ("uptime_s", "window_s"):
             continue
@@ -281,6 +296,8 @@ def test_status_is_cleaned(ctl, serve):
     status["links"][0]["name"] = status["classes"][0]["name"] = evil
     status["budgets"][0]["name"] = status["budgets"][1]["parent"] = evil
     status["links"][0]["egress"]["dropped"][evil] = 1
+    for key in ("error", "witness", "witness_error"):
+        status["ledger"][key] = evil
     serve(answer(status))
     for command in (["status"], ["top", "-n", "1", "-i", "100ms"]):
         done = ctl(*command)
@@ -296,10 +313,10 @@ def test_status_is_cleaned(ctl, serve):
 def test_status_largest_numbers(ctl, serve):
     status = copy.deepcopy(STATUS)
     largest = (1 << 63) - 1
-    for values in (status["classes"][0], status["links"][0]["egress"],
+    for values in (status["ledger"], status["classes"][0], status["links"][0]["egress"],
                    status["links"][0]["egress"]["dropped"], status["budgets"][0]["caps"][0]):
         for key, value in values.items():
-            if isinstance(value, int):
+            if isinstance(value, int) and not isinstance(value, bool):
                 values[key] = largest
     status["uptime_s"] = 1e300
     serve(answer(status))

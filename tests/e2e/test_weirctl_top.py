@@ -79,7 +79,8 @@ def test_top_json(ctl, serve):
 ])
 def test_exhaustion(ctl, serve, remaining, charged, window, expected):
     status = copy.deepcopy(STATUS)
-    status["budgets"] = [{"name": "b", "parent": None, "charged_wire_bytes": 5, "caps": [
+    status["budgets"] = [{"name": "b", "parent": None, "charged_wire_bytes": 5,
+                          "forfeited_wire_bytes": 0, "caps": [
         {"limit_bytes": 1 << 40, "window_s": window, "used_bytes": 1, "remaining_bytes": remaining}]}]
     after = copy.deepcopy(status)
     after["uptime_s"] += 2

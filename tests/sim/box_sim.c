@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLASS_RATE_BIT_S UINT64_C(10000000000000) /* so that grants are never held down by it */
+
 static void *
 need(void *memory)
 {
@@ -15,17 +17,28 @@ need(void *memory)
 }
 
 struct weir_box *
-weir_box_new(uint64_t seed)
+weir_box_new_witnessed(uint64_t seed, struct weir_witness_sim *witness)
 {
 	struct weir_box *box = need(calloc(1, sizeof(*box)));
 
 	box->disk = weir_disk_sim_new(WEIR_LEDGER_FILE_BYTES, seed);
 	box->config.budgets = box->budgets;
+	box->config.classes = box->classes;
 	box->frame_bytes = 1;
 	box->true_ns = 1000 * WEIR_NS_PER_S;
-	if (weir_ledger_commission(weir_disk_sim_attach(box->disk)) != 0)
+	box->witness = witness;
+	weir_ledger_key_make("box", &box->key);
+	if (weir_ledger_commission(weir_disk_sim_attach(box->disk), &box->key,
+	                           witness == NULL ? WEIR_WITNESS_NONE : WEIR_WITNESS_FILE,
+	                           witness == NULL ? 0 : witness->value, NULL, 0) != 0)
 		abort();
 	return box;
+}
+
+struct weir_box *
+weir_box_new(uint64_t seed)
+{
+	return weir_box_new_witnessed(seed, NULL);
 }
 
 void
@@ -48,6 +61,8 @@ weir_box_add_budget(struct weir_box *box, const char *name, uint32_t parent)
 	memset(budget, 0, sizeof(*budget));
 	snprintf(budget->name, sizeof(budget->name), "%s", name);
 	budget->parent = parent;
+	box->classes[box->config.n_budgets].budget = box->config.n_budgets;
+	box->classes[box->config.n_budgets].rate_bit_s = CLASS_RATE_BIT_S;
 	return box->config.n_budgets++;
 }
 
@@ -75,23 +90,37 @@ switch_off(struct weir_box *box)
 int
 weir_box_open(struct weir_box *box)
 {
-	int rc;
+	struct weir_ledger_options options = {
+	    .tuning = box->tuning,
+	    .key = &box->key,
+	    .appliance = "box",
+	    .witness_every_bytes = box->witness_every_bytes,
+	    .witness_interval_ns = box->witness_interval_ns,
+	};
 
 	assert(box->ledger == NULL);
+	if (box->witness != NULL) {
+		options.witness_kind = WEIR_WITNESS_FILE;
+		options.witness_value = box->witness->value;
+		options.witness = weir_witness_sim_attach(box->witness, false);
+	}
 	box->credit = need(calloc(1, sizeof(*box->credit)));
 	box->worker = need(calloc(1, sizeof(*box->worker)));
 	weir_credit_init(box->credit, &box->worker, 1);
 	box->boot_ns = box->true_ns;
-	rc = weir_ledger_open(weir_disk_sim_attach(box->disk), box->credit, &box->tuning,
-	                      &box->ledger, box->error, sizeof(box->error));
-	if (rc != 0)
-		switch_off(box);
-	return rc;
+	box->refusal =
+	    weir_ledger_open(box->instead != NULL ? box->instead : weir_disk_sim_attach(box->disk),
+	                     box->credit, &options, &box->ledger, box->error, sizeof(box->error));
+	if (box->refusal == WEIR_REFUSAL_NONE)
+		return 0;
+	switch_off(box);
+	return -EBADMSG;
 }
 
 int
 weir_box_apply(struct weir_box *box)
 {
+	box->config.n_classes = box->config.n_budgets;
 	return weir_ledger_set_policy(box->ledger, &box->config, box->true_ns - box->boot_ns,
 	                              box->ids);
 }

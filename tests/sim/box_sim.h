@@ -8,6 +8,7 @@
 
 #include "control/ledger.h"
 #include "tests/sim/disk_sim.h"
+#include "tests/sim/witness_sim.h"
 
 #define WEIR_BOX_BUDGETS 8U
 
@@ -19,12 +20,17 @@ struct weir_box_sent {
 
 struct weir_box {
 	struct weir_disk_sim *disk;
+	struct weir_disk *instead; /* what the ledger is opened on; NULL: disk */
 	struct weir_credit *credit;
 	struct weir_credit_worker *worker;
 	struct weir_ledger *ledger; /* NULL: switched off */
 	struct weir_ledger_tuning tuning;
+	struct weir_ledger_key key;
+	struct weir_witness_sim *witness; /* NULL: none */
+	uint64_t witness_every_bytes, witness_interval_ns;
 	struct weir_config config;
 	struct weir_config_budget budgets[WEIR_BOX_BUDGETS];
+	struct weir_config_class classes[WEIR_BOX_BUDGETS]; /* one for each budget, very fast */
 	uint32_t ids[WEIR_BOX_BUDGETS];
 	uint64_t true_ns;     /* never goes back */
 	uint64_t boot_ns;     /* CLOCK_BOOTTIME of this life is true_ns - boot_ns */
@@ -33,11 +39,15 @@ struct weir_box {
 	uint64_t sent_bytes[WEIR_BOX_BUDGETS];
 	struct weir_box_sent *sent[WEIR_BOX_BUDGETS];
 	size_t n_sent[WEIR_BOX_BUDGETS], sent_room[WEIR_BOX_BUDGETS];
-	char error[256];
+	enum weir_ledger_refusal refusal; /* of the last open */
+	char error[512];
 };
 
 /* A commissioned, switched off box without a policy. */
 struct weir_box *weir_box_new(uint64_t seed);
+
+/* The same with a witness, which outlives it. */
+struct weir_box *weir_box_new_witnessed(uint64_t seed, struct weir_witness_sim *witness);
 void weir_box_free(struct weir_box *box);
 
 /* Adds a budget to the policy (in force at the next weir_box_apply). parent: position or WEIR_ANY.
@@ -46,7 +56,10 @@ uint32_t weir_box_add_budget(struct weir_box *box, const char *name, uint32_t pa
 void weir_box_add_cap(struct weir_box *box, uint32_t position, uint64_t limit_bytes,
                       uint64_t window_ns);
 
-/* Switches on: attaches the disk and opens the ledger. Its result; box->error has the line. */
+/*
+ * Switches on: attaches the disk and opens the ledger. 0, or -EBADMSG where it is refused;
+ * box->refusal and box->error say why.
+ */
 int weir_box_open(struct weir_box *box);
 
 /* Sets the policy. */

@@ -1,35 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tests/sim/disk_sim.h"
+#include "tests/sim/disk_state.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECTOR WEIR_SIM_SECTOR_BYTES
-#define CHUNK  4096U /* of memory */
-
-/* What a dirty sector holds durably. */
-struct undo {
-	uint64_t sector;
-	bool stuck; /* a sync of it has failed: later ones skip it */
-	uint8_t data[SECTOR];
-};
-
-struct weir_disk_sim {
-	struct weir_disk disk;
-	uint64_t bytes;
-	uint8_t **chunks; /* NULL: zeros */
-	uint64_t n_chunks;
-	struct undo *undos; /* in the order of writing */
-	size_t n_undos, undos_room;
-	struct weir_random random;
-	uint64_t calls;
-	uint64_t fault_call;
-	enum weir_disk_fault fault;
-	int fault_error;
-	bool faulted;
-	bool dead;
-};
+#define CHUNK  WEIR_SIM_CHUNK_BYTES
+/* A delayed write does not come while somebody opens what is on the disk. */
+#define ATTACH_CALLS 16U
 
 static void *
 need(void *memory)
@@ -65,6 +44,22 @@ weir_disk_sim_peek(const struct weir_disk_sim *sim, void *data, size_t bytes, ui
 		else
 			memset(to + done, 0, part);
 		done += part;
+	}
+}
+
+void
+weir_disk_sim_peek_durable(const struct weir_disk_sim *sim, void *data, size_t bytes,
+                           uint64_t offset)
+{
+	weir_disk_sim_peek(sim, data, bytes, offset);
+	for (size_t i = 0; i < sim->n_undos; i++) {
+		uint64_t at = sim->undos[i].sector * SECTOR;
+		uint64_t first = at > offset ? at : offset;
+		uint64_t end = at + SECTOR < offset + bytes ? at + SECTOR : offset + bytes;
+
+		if (first < end)
+			memcpy((uint8_t *)data + (first - offset),
+			       sim->undos[i].data + (first - at), end - first);
 	}
 }
 
@@ -140,100 +135,19 @@ weir_disk_sim_power_cut(struct weir_disk_sim *sim)
 	sim->n_undos = 0;
 }
 
-/* Counts a call. Returns the fault that hits it. */
-static enum weir_disk_fault
-count_call(struct weir_disk_sim *sim)
+void
+weir_disk_sim_kill(struct weir_disk_sim *sim)
 {
-	uint64_t call = sim->calls++;
-
-	if (sim->fault == WEIR_FAULT_NONE || call != sim->fault_call)
-		return WEIR_FAULT_NONE;
-	sim->faulted = true;
-	return sim->fault;
+	sim->dead = true;
 }
 
-static int
-sim_read(struct weir_disk *disk, void *data, size_t bytes, uint64_t offset)
+void
+weir_disk_sim_put(struct weir_disk_sim *sim, const void *data, size_t bytes, uint64_t offset)
 {
-	struct weir_disk_sim *sim = (struct weir_disk_sim *)disk;
-
-	if (sim->dead || offset > sim->bytes || bytes > sim->bytes - offset)
-		return -EIO;
-	weir_disk_sim_peek(sim, data, bytes, offset);
-	return 0;
-}
-
-static int
-sim_write(struct weir_disk *disk, const void *data, size_t bytes, uint64_t offset)
-{
-	struct weir_disk_sim *sim = (struct weir_disk_sim *)disk;
-	enum weir_disk_fault fault;
-
-	if (sim->dead)
-		return -EIO;
-	assert(offset % 4096 == 0 && bytes % 4096 == 0 && offset + bytes <= sim->bytes);
-	fault = count_call(sim);
-	if (fault == WEIR_FAULT_ERROR)
-		bytes = weir_random_below(&sim->random, bytes / SECTOR + 1) * SECTOR;
 	for (uint64_t at = offset; at < offset + bytes; at += SECTOR)
 		remember(sim, at / SECTOR);
 	weir_disk_sim_poke(sim, data, bytes, offset);
-	if (fault == WEIR_FAULT_POWER_CUT)
-		weir_disk_sim_power_cut(sim);
-	if (fault == WEIR_FAULT_ERROR)
-		return sim->fault_error;
-	return sim->dead ? -EIO : 0;
 }
-
-static int
-sim_sync(struct weir_disk *disk)
-{
-	struct weir_disk_sim *sim = (struct weir_disk_sim *)disk;
-	size_t kept = 0;
-
-	if (sim->dead)
-		return -EIO;
-	switch (count_call(sim)) {
-	case WEIR_FAULT_POWER_CUT:
-		weir_disk_sim_power_cut(sim);
-		return -EIO;
-	case WEIR_FAULT_ERROR:
-		for (size_t i = 0; i < sim->n_undos; i++)
-			sim->undos[i].stuck = true;
-		return sim->fault_error;
-	case WEIR_FAULT_NONE:
-	default:
-		break;
-	}
-	for (size_t i = 0; i < sim->n_undos; i++)
-		if (sim->undos[i].stuck)
-			sim->undos[kept++] = sim->undos[i];
-	sim->n_undos = kept;
-	return 0;
-}
-
-static int
-sim_size(struct weir_disk *disk, uint64_t *bytes)
-{
-	struct weir_disk_sim *sim = (struct weir_disk_sim *)disk;
-
-	*bytes = sim->bytes;
-	return sim->dead ? -EIO : 0;
-}
-
-static void
-sim_close(struct weir_disk *disk)
-{
-	(void)disk; /* the test still owns it */
-}
-
-static const struct weir_disk_ops sim_ops = {
-    .read = sim_read,
-    .write = sim_write,
-    .sync = sim_sync,
-    .size = sim_size,
-    .close = sim_close,
-};
 
 struct weir_disk_sim *
 weir_disk_sim_new(uint64_t bytes, uint64_t seed)
@@ -241,7 +155,7 @@ weir_disk_sim_new(uint64_t bytes, uint64_t seed)
 	struct weir_disk_sim *sim = need(calloc(1, sizeof(*sim)));
 
 	assert(bytes % CHUNK == 0);
-	sim->disk.ops = &sim_ops;
+	sim->disk.ops = &weir_disk_sim_ops;
 	sim->bytes = bytes;
 	sim->n_chunks = bytes / CHUNK;
 	sim->chunks = need(calloc(sim->n_chunks, sizeof(*sim->chunks)));
@@ -256,6 +170,8 @@ weir_disk_sim_free(struct weir_disk_sim *sim)
 		free(sim->chunks[i]);
 	free(sim->chunks);
 	free(sim->undos);
+	free(sim->delayed.data);
+	free(sim->before);
 	free(sim);
 }
 
@@ -266,6 +182,9 @@ weir_disk_sim_attach(struct weir_disk_sim *sim)
 	sim->calls = 0;
 	sim->fault = WEIR_FAULT_NONE;
 	sim->faulted = false;
+	sim->armed = WEIR_FAULT_NONE;
+	if (sim->delayed.due_call < sim->all_calls + ATTACH_CALLS)
+		sim->delayed.due_call = sim->all_calls + ATTACH_CALLS;
 	return &sim->disk;
 }
 
@@ -275,6 +194,63 @@ weir_disk_sim_plan(struct weir_disk_sim *sim, uint64_t call, enum weir_disk_faul
 	sim->fault_call = call;
 	sim->fault = fault;
 	sim->fault_error = error;
+}
+
+void
+weir_disk_sim_arm(struct weir_disk_sim *sim, enum weir_disk_fault fault, int error,
+                  uint64_t later_calls)
+{
+	sim->armed = fault;
+	sim->armed_error = error;
+	sim->armed_later = later_calls;
+}
+
+void
+weir_disk_sim_break(struct weir_disk_sim *sim, int error)
+{
+	sim->broken = error;
+}
+
+int
+weir_disk_sim_broken(const struct weir_disk_sim *sim)
+{
+	return sim->broken;
+}
+
+void
+weir_disk_sim_lie(struct weir_disk_sim *sim)
+{
+	sim->lying = true;
+}
+
+bool
+weir_disk_sim_lies(const struct weir_disk_sim *sim)
+{
+	return sim->lying;
+}
+
+bool
+weir_disk_sim_is_dead(const struct weir_disk_sim *sim)
+{
+	return sim->dead;
+}
+
+uint64_t
+weir_disk_sim_hits(const struct weir_disk_sim *sim, enum weir_disk_fault fault)
+{
+	return sim->hits[fault];
+}
+
+bool
+weir_disk_sim_owes(const struct weir_disk_sim *sim)
+{
+	return sim->delayed.data != NULL;
+}
+
+void
+weir_disk_sim_watch(struct weir_disk_sim *sim, const struct weir_disk_watch *watch)
+{
+	sim->watch = *watch;
 }
 
 uint64_t
@@ -324,10 +300,8 @@ weir_disk_sim_copy(const struct weir_disk_sim *sim, uint64_t seed)
 {
 	struct weir_disk_sim *copy = weir_disk_sim_new(sim->n_chunks * CHUNK, seed);
 
+	weir_disk_sim_assign(copy, sim);
 	copy->bytes = sim->bytes;
-	for (uint64_t i = 0; i < sim->n_chunks; i++)
-		if (sim->chunks[i] != NULL)
-			weir_disk_sim_poke(copy, sim->chunks[i], CHUNK, i * CHUNK);
 	copy->undos_room = sim->n_undos;
 	copy->n_undos = sim->n_undos;
 	if (sim->n_undos > 0) {
@@ -335,6 +309,19 @@ weir_disk_sim_copy(const struct weir_disk_sim *sim, uint64_t seed)
 		memcpy(copy->undos, sim->undos, sim->n_undos * sizeof(*copy->undos));
 	}
 	return copy;
+}
+
+void
+weir_disk_sim_assign(struct weir_disk_sim *sim, const struct weir_disk_sim *from)
+{
+	assert(sim->n_chunks == from->n_chunks);
+	sim->n_undos = 0;
+	for (uint64_t i = 0; i < sim->n_chunks; i++) {
+		if (from->chunks[i] != NULL)
+			weir_disk_sim_poke(sim, from->chunks[i], CHUNK, i * CHUNK);
+		else if (sim->chunks[i] != NULL)
+			memset(sim->chunks[i], 0, CHUNK);
+	}
 }
 
 bool

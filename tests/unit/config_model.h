@@ -61,6 +61,8 @@ model_appliance(struct weir_random *random, struct weir_config_appliance *applia
 	         weir_random_one_in(random, 2) ? "null" : "0.weir_-X");
 	snprintf(appliance->ledger, sizeof(appliance->ledger), "/l/%" PRIu64,
 	         weir_random_below(random, 9));
+	snprintf(appliance->ledger_key, sizeof(appliance->ledger_key), "%.8s%s", appliance->ledger,
+	         weir_random_one_in(random, 2) ? ".key" : "/k");
 	snprintf(appliance->control_socket, sizeof(appliance->control_socket), "/c # {x}, '/s");
 	if (weir_random_one_in(random, 2))
 		snprintf(appliance->read_socket, sizeof(appliance->read_socket), "/r: &a *b");
@@ -72,6 +74,47 @@ model_appliance(struct weir_random *random, struct weir_config_appliance *applia
 		if (i < appliance->n_read_users)
 			appliance->read_users[i] = i;
 	}
+}
+
+/* Grants and witness. A TPM's has to last ten years with the root's caps. */
+static inline void
+model_ledger(struct weir_random *random, struct weir_config *config)
+{
+	struct weir_config_appliance *appliance = &config->appliance;
+	const double ten_years_ns = 3650 * 86400e9;
+	double most_bytes = 1e300, increments;
+
+	appliance->grant_horizon_ns = model_log(random, WEIR_NS_PER_MS, 10 * WEIR_NS_PER_S);
+	appliance->grant_max_bytes = model_log(random, 10000, UINT64_C(1000000000000));
+	appliance->grant_min_bytes = weir_random_between(random, 10000, appliance->grant_max_bytes);
+	appliance->witness = (enum weir_witness_kind)weir_random_below(random, 3);
+	appliance->witness_every_bytes = 100000000;
+	appliance->witness_interval_ns = 7200 * WEIR_NS_PER_S;
+	if (appliance->witness == WEIR_WITNESS_NONE)
+		return;
+	appliance->witness_every_bytes = model_log(random, 10000, UINT64_C(1000000000000000000));
+	appliance->witness_interval_ns =
+	    model_log(random, 60 * WEIR_NS_PER_S, 30 * 86400 * WEIR_NS_PER_S);
+	for (uint32_t i = 0; i < config->n_budgets; i++) {
+		const struct weir_config_budget *budget = &config->budgets[i];
+
+		for (uint32_t j = 0; budget->parent == WEIR_ANY && j < budget->n_caps; j++) {
+			double bytes = (double)budget->caps[j].limit_bytes;
+
+			if (budget->caps[j].window_ns != 0)
+				bytes *= ten_years_ns / (double)budget->caps[j].window_ns + 1;
+			most_bytes = bytes < most_bytes ? bytes : most_bytes;
+		}
+	}
+	increments = most_bytes / (double)appliance->witness_every_bytes +
+	             ten_years_ns / (double)appliance->witness_interval_ns;
+	if (appliance->witness == WEIR_WITNESS_FILE || increments > 99990) {
+		appliance->witness = WEIR_WITNESS_FILE;
+		snprintf(appliance->witness_path, sizeof(appliance->witness_path), "/w: #1");
+		return;
+	}
+	appliance->witness_index = (uint32_t)weir_random_between(random, 0x01800000, 0x01bfffff);
+	snprintf(appliance->witness_tcti, sizeof(appliance->witness_tcti), "swtpm:path=/t{a},b#c");
 }
 
 static inline void
@@ -255,6 +298,7 @@ model_make(struct weir_random *random)
 		};
 	model_ports(random, config);
 	model_budgets(random, config);
+	model_ledger(random, config);
 	model_classes(random, config);
 	model_rules(random, config);
 	return config;
@@ -306,6 +350,29 @@ model_write_rule(FILE *out, const struct weir_config *config, const struct weir_
 }
 
 static inline void
+model_write_ledger(FILE *out, const struct weir_config_appliance *a)
+{
+	static const char *const kinds[] = {"none", "file", "tpm"};
+
+	fprintf(out, "  ledger: \"%s\"\n", a->ledger);
+	if (strstr(a->ledger_key, ".key") == NULL)
+		fprintf(out, "  ledger_key: %s\n", a->ledger_key);
+	fprintf(out, "  grant_horizon: %" PRIu64 " ns\n  grant_min: %" PRIu64 " B\n",
+	        a->grant_horizon_ns, a->grant_min_bytes);
+	fprintf(out, "  grant_max: %" PRIu64 " B\n  witness: %s\n", a->grant_max_bytes,
+	        kinds[a->witness]);
+	if (a->witness == WEIR_WITNESS_NONE)
+		return;
+	if (a->witness == WEIR_WITNESS_FILE)
+		fprintf(out, "  witness_path: '%s'\n", a->witness_path);
+	else
+		fprintf(out, "  witness_tcti: '%s'\n  witness_index: %u\n", a->witness_tcti,
+		        a->witness_index);
+	fprintf(out, "  witness_every: %" PRIu64 " B\n  witness_interval: %" PRIu64 " ns\n",
+	        a->witness_every_bytes, a->witness_interval_ns);
+}
+
+static inline void
 model_write_head(FILE *out, const struct weir_config *config)
 {
 	const struct weir_config_appliance *a = &config->appliance;
@@ -318,7 +385,8 @@ model_write_head(FILE *out, const struct weir_config *config)
 	fprintf(out, "  control_lcore: %u\n  memory: %" PRIu64 " B\n  huge_pages: %s\n",
 	        a->control_lcore, a->memory_bytes, huge[a->huge_pages]);
 	fprintf(out, "  allow_remote_numa: %s\n", a->allow_remote_numa ? "true" : "false");
-	fprintf(out, "  ledger: \"%s\"\n  control_socket: \"%s\"\n", a->ledger, a->control_socket);
+	model_write_ledger(out, a);
+	fprintf(out, "  control_socket: \"%s\"\n", a->control_socket);
 	if (a->read_socket[0] != '\0')
 		fprintf(out, "  read_socket: \"%s\"\n", a->read_socket);
 	if (a->metrics_port != 0)
@@ -399,14 +467,27 @@ model_same_numbers(const uint32_t *a, const uint32_t *b, uint32_t n)
 }
 
 static inline bool
+model_same_ledger(const struct weir_config_appliance *a, const struct weir_config_appliance *b)
+{
+	return strcmp(a->ledger, b->ledger) == 0 && strcmp(a->ledger_key, b->ledger_key) == 0 &&
+	       a->grant_horizon_ns == b->grant_horizon_ns &&
+	       a->grant_min_bytes == b->grant_min_bytes &&
+	       a->grant_max_bytes == b->grant_max_bytes && a->witness == b->witness &&
+	       strcmp(a->witness_path, b->witness_path) == 0 &&
+	       strcmp(a->witness_tcti, b->witness_tcti) == 0 &&
+	       a->witness_index == b->witness_index &&
+	       a->witness_every_bytes == b->witness_every_bytes &&
+	       a->witness_interval_ns == b->witness_interval_ns;
+}
+
+static inline bool
 model_same_appliance(const struct weir_config_appliance *a, const struct weir_config_appliance *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->n_workers == b->n_workers &&
 	       model_same_numbers(a->workers, b->workers, a->n_workers) &&
 	       a->control_lcore == b->control_lcore && a->memory_bytes == b->memory_bytes &&
 	       a->huge_pages == b->huge_pages && a->allow_remote_numa == b->allow_remote_numa &&
-	       strcmp(a->ledger, b->ledger) == 0 &&
-	       strcmp(a->control_socket, b->control_socket) == 0 &&
+	       model_same_ledger(a, b) && strcmp(a->control_socket, b->control_socket) == 0 &&
 	       strcmp(a->read_socket, b->read_socket) == 0 &&
 	       a->n_control_users == b->n_control_users &&
 	       model_same_numbers(a->control_users, b->control_users, a->n_control_users) &&

@@ -257,6 +257,16 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(config->appliance.huge_pages, WEIR_HUGE_AUTO);
 	CU_ASSERT_FALSE(config->appliance.allow_remote_numa);
 	CU_ASSERT_STRING_EQUAL(config->appliance.ledger, "/var/lib/weir/ledger");
+	CU_ASSERT_STRING_EQUAL(config->appliance.ledger_key, "/var/lib/weir/ledger.key");
+	CU_ASSERT_EQUAL(config->appliance.grant_horizon_ns, 100 * WEIR_NS_PER_MS);
+	CU_ASSERT_EQUAL(config->appliance.grant_min_bytes, 1000000);
+	CU_ASSERT_EQUAL(config->appliance.grant_max_bytes, 4000000000);
+	CU_ASSERT_EQUAL(config->appliance.witness, WEIR_WITNESS_NONE);
+	CU_ASSERT_STRING_EQUAL(config->appliance.witness_path, "");
+	CU_ASSERT_STRING_EQUAL(config->appliance.witness_tcti, "");
+	CU_ASSERT_EQUAL(config->appliance.witness_index, 0);
+	CU_ASSERT_EQUAL(config->appliance.witness_every_bytes, 100000000);
+	CU_ASSERT_EQUAL(config->appliance.witness_interval_ns, 7200 * WEIR_NS_PER_S);
 	CU_ASSERT_STRING_EQUAL(config->appliance.control_socket, "/run/weir/control.sock");
 	CU_ASSERT_STRING_EQUAL(config->appliance.read_socket, "");
 	CU_ASSERT_EQUAL(config->appliance.heartbeat_limit_ns, 2 * WEIR_NS_PER_S);

@@ -90,6 +90,18 @@ static const struct {
      "appliance: {workers: [1, 2], memory: 1 GiB, read_socket: /r, metrics_port: 9}\nports:\n",
      "R appliance: workers [1] -> [1, 2]\nR appliance: memory 512 MiB -> 1 GiB\n"
      "R appliance: read_socket none -> /r\nR appliance: metrics_port none -> 9\n"},
+    {"ports:\n",
+     "appliance: {ledger: /l, grant_horizon: 1 s, grant_min: 2 MB, grant_max: 1 TB,\n"
+     " witness: file, witness_path: /w, witness_every: 1 MB, witness_interval: 1 min}\nports:\n",
+     "R appliance: ledger /var/lib/weir/ledger -> /l\n"
+     "R appliance: ledger_key /var/lib/weir/ledger.key -> /l.key\n"
+     "R appliance: grant_horizon 100 ms -> 1 s\nR appliance: grant_min 1 MB -> 2 MB\n"
+     "R appliance: grant_max 4 GB -> 1 TB\nR appliance: witness none -> file\n"
+     "R appliance: witness_path none -> /w\nR appliance: witness_every 100 MB -> 1 MB\n"
+     "R appliance: witness_interval 2 h -> 1 min\n"},
+    {"ports:\n", "appliance: {witness: tpm, witness_tcti: swtpm}\nports:\n",
+     "R appliance: witness none -> tpm\nR appliance: witness_tcti none -> swtpm\n"
+     "R appliance: witness_index none -> 0x01805745\n"},
     {"ports:\n", "asset: {name: a, weights: 1 TB, compression: 2, survive: 1 d}\nports:\n",
      "= asset: added\n"},
 };

@@ -3,17 +3,53 @@
 #include "drivers/disk.h"
 #include "tests/unit/harness.h"
 
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdalign.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SYNCS_MAX 8U
 
-/* Linked with --wrap: what was synced, and which of the calls is to fail. */
+/*
+ * Linked with --wrap: what was synced, and which of the calls is to fail; and reads that say that
+ * the file system can't go past the page cache.
+ */
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+
+/* By either name, whichever the C library uses. */
+ssize_t __real_pread(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __wrap_pread(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __real_pread64(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset);
+
+static bool refuse_direct;
+
+static bool
+is_refused(int fd)
+{
+	errno = EINVAL;
+	return refuse_direct && (fcntl(fd, F_GETFL) & O_DIRECT) != 0;
+}
+
+ssize_t
+__wrap_pread(int fd, void *data, size_t bytes, off_t offset)
+{
+	return is_refused(fd) ? -1 : __real_pread(fd, data, bytes, offset);
+}
+
+ssize_t
+__wrap_pread64(int fd, void *data, size_t bytes, off_t offset)
+{
+	return is_refused(fd) ? -1 : __real_pread64(fd, data, bytes, offset);
+}
 
 static struct {
 	struct stat of[SYNCS_MAX];
@@ -63,11 +99,20 @@ make_path(const char *name)
 	return path;
 }
 
+/* Aligned as disks want it. */
+static alignas(4096) uint8_t data[3 * 4096], again[3 * 4096];
+
+static void
+fill(void)
+{
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 251 + 1);
+}
+
 static void
 test_create(void)
 {
 	const char *path = make_path("ledger");
-	uint8_t data[3 * 4096], again[sizeof(data)];
 	struct weir_disk *disk, *other;
 	struct stat st;
 	uint64_t bytes;
@@ -83,8 +128,7 @@ test_create(void)
 	CU_ASSERT_EQUAL(weir_disk_create_file(path, 65536, &other), -EEXIST);
 	CU_ASSERT_EQUAL(weir_disk_open_file(path, &other), -EBUSY);
 
-	for (size_t i = 0; i < sizeof(data); i++)
-		data[i] = (uint8_t)(i * 7 + i / 251);
+	fill();
 	CU_ASSERT_EQUAL(disk->ops->write(disk, data, sizeof(data), 8192), 0);
 	CU_ASSERT_EQUAL(disk->ops->sync(disk), 0);
 	disk->ops->close(disk);
@@ -133,7 +177,6 @@ static void
 test_syncs(void)
 {
 	const char *path = make_path("synced");
-	uint8_t data[4096] = {1};
 	struct weir_disk *disk;
 
 	memset(&syncs, 0, sizeof(syncs));
@@ -142,7 +185,7 @@ test_syncs(void)
 	CU_ASSERT(was_synced(0, path) && !syncs.data_only[0]);
 	CU_ASSERT(was_synced(1, folder));
 	syncs.count = 0;
-	CU_ASSERT_EQUAL(disk->ops->write(disk, data, sizeof(data), 0), 0);
+	CU_ASSERT_EQUAL(disk->ops->write(disk, data, 4096, 0), 0);
 	CU_ASSERT_EQUAL(syncs.count, 0);
 	CU_ASSERT_EQUAL(disk->ops->sync(disk), 0);
 	CU_ASSERT_EQUAL(syncs.count, 1);
@@ -178,11 +221,146 @@ test_create_without_sync(void)
 	memset(&syncs, 0, sizeof(syncs));
 }
 
+/* Every block of a new file was written: none is only reserved. */
+static void
+test_no_reserved_blocks(void)
+{
+	const char *path = make_path("written");
+	static union {
+		struct fiemap map;
+		uint8_t room[sizeof(struct fiemap) + 64 * sizeof(struct fiemap_extent)];
+	} found;
+	uint64_t bytes = (3U << 20) + 4096, covered = 0;
+	struct weir_disk *disk;
+	int fd;
+
+	CU_ASSERT_EQUAL_FATAL(weir_disk_create_file(path, bytes, &disk), 0);
+	fd = open(path, O_RDONLY);
+	CU_ASSERT_FATAL(fd >= 0);
+	found.map.fm_length = FIEMAP_MAX_OFFSET;
+	found.map.fm_extent_count = 64;
+	if (ioctl(fd, FS_IOC_FIEMAP, &found.map) == 0) {
+		for (uint32_t i = 0; i < found.map.fm_mapped_extents; i++) {
+			CU_ASSERT_EQUAL(found.map.fm_extents[i].fe_flags &
+			                    (FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_DELALLOC),
+			                0);
+			covered += found.map.fm_extents[i].fe_length;
+		}
+		CU_ASSERT(covered >= bytes);
+	} else {
+		printf("    the file system tells of no extents: %s\n", strerror(errno));
+	}
+	(void)close(fd);
+	for (uint64_t at = 0; at < bytes; at += 4096) {
+		memset(again, 1, 4096);
+		CU_ASSERT_EQUAL(disk->ops->read(disk, again, 4096, at), 0);
+		CU_ASSERT(again[0] == 0 && memcmp(again, again + 1, 4095) == 0);
+	}
+	disk->ops->close(disk);
+	unlink(path);
+}
+
+/* Past the page cache where the file system can, and the same without. */
+static void
+test_direct(void)
+{
+	const char *path = make_path("direct");
+	struct weir_disk *disk;
+	int fd;
+
+	fill();
+	for (uint32_t refused = 0; refused < 2; refused++) {
+		refuse_direct = refused;
+		CU_ASSERT_EQUAL_FATAL(weir_disk_create_file(path, 65536, &disk), 0);
+		fd = open(path, O_RDONLY | O_DIRECT);
+		CU_ASSERT_EQUAL(disk->direct, fd >= 0 && !refused);
+		printf("    past the page cache: %s\n", disk->direct ? "yes" : "no");
+		if (fd >= 0)
+			(void)close(fd);
+		CU_ASSERT_EQUAL(disk->ops->write(disk, data, sizeof(data), 4096), 0);
+		CU_ASSERT_EQUAL(disk->ops->sync(disk), 0);
+		memset(again, 0, sizeof(again));
+		CU_ASSERT_EQUAL(disk->ops->read(disk, again, sizeof(again), 4096), 0);
+		CU_ASSERT_EQUAL(memcmp(data, again, sizeof(data)), 0);
+		disk->ops->close(disk);
+		CU_ASSERT_EQUAL_FATAL(weir_disk_open_file(path, &disk), 0);
+		memset(again, 0, sizeof(again));
+		CU_ASSERT_EQUAL(disk->ops->read(disk, again, sizeof(again), 4096), 0);
+		CU_ASSERT_EQUAL(memcmp(data, again, sizeof(data)), 0);
+		disk->ops->close(disk);
+		unlink(path);
+	}
+	refuse_direct = false;
+	memset(&syncs, 0, sizeof(syncs));
+}
+
+/* Whether a second process is kept out. */
+static int
+open_elsewhere(const char *path)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		struct weir_disk *disk;
+
+		_exit(-weir_disk_open_file(path, &disk));
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		abort();
+	return -WEXITSTATUS(status);
+}
+
+/* Readers disturb nobody, change nothing and see who is there. */
+static void
+test_reader(void)
+{
+	const char *path = make_path("read");
+	struct weir_disk *disk, *reader, *second;
+	bool in_use = false;
+	uint64_t bytes;
+
+	fill();
+	CU_ASSERT_EQUAL(weir_disk_open_reader(path, &reader, &in_use), -ENOENT);
+	CU_ASSERT_EQUAL_FATAL(weir_disk_create_file(path, 65536, &disk), 0);
+	CU_ASSERT_EQUAL(disk->ops->write(disk, data, sizeof(data), 0), 0);
+	CU_ASSERT_EQUAL(disk->ops->sync(disk), 0);
+	CU_ASSERT_EQUAL_FATAL(weir_disk_open_reader(path, &reader, &in_use), 0);
+	CU_ASSERT(in_use);
+	CU_ASSERT_EQUAL(reader->ops->size(reader, &bytes), 0);
+	CU_ASSERT_EQUAL(bytes, 65536);
+	memset(again, 0, sizeof(again));
+	CU_ASSERT_EQUAL(reader->ops->read(reader, again, sizeof(again), 0), 0);
+	CU_ASSERT_EQUAL(memcmp(data, again, sizeof(data)), 0);
+	memset(again, 0xee, sizeof(again));
+	CU_ASSERT_EQUAL(reader->ops->write(reader, again, sizeof(again), 0), -EROFS);
+	CU_ASSERT_EQUAL(reader->ops->sync(reader), -EROFS);
+	CU_ASSERT_EQUAL(disk->ops->read(disk, again, sizeof(again), 0), 0);
+	CU_ASSERT_EQUAL(memcmp(data, again, sizeof(data)), 0);
+	CU_ASSERT_EQUAL(open_elsewhere(path), -EBUSY);
+	disk->ops->close(disk);
+	/* A reader is nobody's business, and not in its own way. */
+	CU_ASSERT_EQUAL(open_elsewhere(path), 0);
+	CU_ASSERT_EQUAL_FATAL(weir_disk_open_reader(path, &second, &in_use), 0);
+	CU_ASSERT(!in_use);
+	second->ops->close(second);
+	CU_ASSERT_EQUAL_FATAL(weir_disk_open_reader(path, &second, NULL), 0);
+	second->ops->close(second);
+	reader->ops->close(reader);
+	unlink(path);
+	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+	CU_ASSERT_EQUAL(weir_disk_open_reader(path, &reader, &in_use), -EINVAL);
+	unlink(path);
+}
+
 static const struct weir_test tests[] = {
     {"create, lock, write, read again", test_create},
     {"what is refused", test_refusals},
     {"what is synced", test_syncs},
     {"a file that can't be synced is not made", test_create_without_sync},
+    {"no block is only reserved", test_no_reserved_blocks},
+    {"past the page cache", test_direct},
+    {"readers", test_reader},
 };
 
 int

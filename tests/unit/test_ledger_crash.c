@@ -178,7 +178,7 @@ test_crash_in_commissioning(void)
 			box->disk = weir_disk_sim_new(WEIR_LEDGER_FILE_BYTES, run);
 			disk = weir_disk_sim_attach(box->disk);
 			weir_disk_sim_plan(box->disk, call, WEIR_FAULT_POWER_CUT, 0);
-			rc = weir_ledger_commission(disk);
+			rc = weir_ledger_commission(disk, &box->key, WEIR_WITNESS_NONE, 0, NULL, 0);
 			hit = weir_disk_sim_faulted(box->disk);
 			CU_ASSERT_EQUAL(rc, hit ? -EIO : 0);
 			if (hit)

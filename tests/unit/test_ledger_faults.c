@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The ledger on a disk that fails, tears and garbles: what stops, what is refused, what is kept. */
 #include "control/ledger_format.h"
-#include "tests/unit/ledger_box.h"
+#include "tests/unit/ledger_slots.h"
 
 #include <string.h>
 
@@ -60,59 +60,6 @@ test_disk_failures(void)
 
 /* ---- refusals and recoveries at opening ---- */
 
-/* Expects that opening is refused, with a line that holds word, and that no byte changes. */
-static void
-refuse(struct weir_box *box, int error, const char *word)
-{
-	struct weir_disk_sim *before = weir_disk_sim_copy(box->disk, 0);
-	int rc = weir_box_open(box);
-
-	CU_ASSERT_EQUAL(rc, error);
-	if (rc == 0) {
-		weir_box_kill(box);
-	} else {
-		CU_ASSERT_PTR_NOT_NULL(strstr(box->error, word));
-		CU_ASSERT_PTR_NULL(strchr(box->error, '\n'));
-	}
-	CU_ASSERT(weir_disk_sim_equal(before, box->disk));
-	weir_disk_sim_free(before);
-}
-
-/* A box with some life behind it, switched off by a kill. */
-static struct weir_box *
-lived(void)
-{
-	struct weir_box *box = one_cap(10000000, 2 * S, 5000);
-
-	for (uint32_t i = 0; i < 3000; i++) {
-		weir_box_tick(box, MS);
-		weir_box_send(box, 0, 300);
-	}
-	weir_box_kill(box);
-	return box;
-}
-
-/* Sequence in the header of a slot. */
-static uint64_t
-sequence_of(const struct weir_box *box, enum weir_ledger_kind kind, uint32_t parity)
-{
-	uint8_t bytes[8];
-	uint64_t sequence = 0;
-
-	weir_disk_sim_peek(box->disk, bytes, 8, weir_ledger_slot_offset(kind, parity) + 16);
-	for (uint32_t i = 0; i < 8; i++)
-		sequence |= (uint64_t)bytes[i] << (8 * i);
-	return sequence;
-}
-
-static uint64_t
-newest_slot(const struct weir_box *box, enum weir_ledger_kind kind)
-{
-	uint64_t even = sequence_of(box, kind, 0), odd = sequence_of(box, kind, 1);
-
-	return weir_ledger_slot_offset(kind, even > odd ? even : odd);
-}
-
 static void
 test_both_slots_corrupt(void)
 {
@@ -122,7 +69,7 @@ test_both_slots_corrupt(void)
 
 		weir_disk_sim_garble(box->disk, weir_ledger_slot_offset(kind, 0) + 32, 96);
 		weir_disk_sim_garble(box->disk, weir_ledger_slot_offset(kind, 1) + 32, 96);
-		refuse(box, -EBADMSG, kind == WEIR_LEDGER_STATE ? "state" : "grants");
+		refuse(box, WEIR_REFUSAL_TORN, kind == WEIR_LEDGER_STATE ? "state" : "grants");
 		weir_box_free(box);
 	}
 }
@@ -165,6 +112,168 @@ test_newest_grants_garbled(void)
 	}
 }
 
+/* The same when a STATE tells of the lost GRANTS, and the next life is cut short. */
+static void
+test_lost_grants_then_cut(void)
+{
+	for (uint32_t lives = 1; lives < 5; lives++) {
+		struct weir_box *box = one_cap(10000000, 32 * S, 5000);
+		struct weir_ledger_status before, after;
+
+		flood(box, 0, 10);
+		weir_ledger_get_status(box->ledger, &before);
+		for (uint32_t i = 0; i < 4; i++)
+			weir_box_tick(box, S); /* a slot of the window passes: STATE */
+		weir_ledger_get_status(box->ledger, &after);
+		CU_ASSERT(after.syncs > before.syncs);
+		weir_box_kill(box);
+		weir_disk_sim_garble(box->disk, newest_slot(box, WEIR_LEDGER_GRANTS) + 32, 96);
+		for (uint32_t i = 0; i < lives; i++) {
+			MUST(weir_box_open(box));
+			MUST(weir_box_apply(box));
+			CU_ASSERT(weir_box_budget(box, 0).charged_bytes >= box->sent_bytes[0]);
+			weir_box_power_cut(box);
+		}
+		MUST(weir_box_open(box));
+		weir_box_free(box);
+	}
+}
+
+/* A disk in front of the box's, one sector of which can't be read; others can be written to it. */
+static struct {
+	struct weir_disk disk, *behind;
+	uint64_t bad[2]; /* offsets */
+} unreadable;
+
+static int
+fail_read(struct weir_disk *disk, void *data, size_t bytes, uint64_t offset)
+{
+	(void)disk;
+	for (uint32_t i = 0; i < 2; i++)
+		if (offset <= unreadable.bad[i] && unreadable.bad[i] - offset < bytes)
+			return -EIO;
+	return unreadable.behind->ops->read(unreadable.behind, data, bytes, offset);
+}
+
+static int
+pass_size(struct weir_disk *disk, uint64_t *bytes)
+{
+	(void)disk;
+	return unreadable.behind->ops->size(unreadable.behind, bytes);
+}
+
+static void
+pass_close(struct weir_disk *disk)
+{
+	(void)disk;
+}
+
+/* One slot that can't be read counts as a garbled one; both of a kind are refused. */
+static void
+test_unreadable(void)
+{
+	static const struct weir_disk_ops ops = {
+	    .read = fail_read, .size = pass_size, .close = pass_close};
+	struct weir_box *box = one_cap(1000000000, 3600 * S, 10000);
+	uint64_t even = weir_ledger_slot_offset(WEIR_LEDGER_GRANTS, 0);
+	uint64_t odd = weir_ledger_slot_offset(WEIR_LEDGER_GRANTS, 1);
+
+	flood(box, 0, 50);
+	weir_box_kill(box);
+	unreadable.disk.ops = &ops;
+	unreadable.behind = weir_disk_sim_attach(box->disk);
+	box->instead = &unreadable.disk;
+	for (uint32_t i = 0; i < 2; i++) {
+		unreadable.bad[0] = unreadable.bad[1] = i == 0 ? even : odd;
+		MUST(weir_box_open(box));
+		CU_ASSERT(weir_box_budget(box, 0).charged_bytes >= box->sent_bytes[0]);
+		weir_box_kill(box);
+	}
+	unreadable.bad[0] = even;
+	CU_ASSERT_EQUAL(weir_box_open(box), -EBADMSG);
+	CU_ASSERT_EQUAL(box->refusal, WEIR_REFUSAL_UNREADABLE);
+	weir_box_free(box);
+}
+
+/*
+ * The newest GRANTS can't be read at one start, which is cut after its STATE, and can be read again
+ * at the next: what that STATE charged, by the bounds of the GRANTS before, holds.
+ */
+static void
+test_readable_again(void)
+{
+	for (uint32_t run = 1; run < 20; run++) {
+		struct weir_box *box = weir_box_new(weir_test_seed() + run);
+		uint8_t kept[WEIR_LEDGER_BLOCK_BYTES];
+		struct weir_ledger_status before, after;
+		uint64_t newest, charged;
+
+		box->tuning.grant_min_bytes = 5000;
+		box->tuning.grant_max_bytes = 1000000;
+		weir_box_add_budget(box, "total", WEIR_ANY);
+		weir_box_add_cap(box, 0, UINT64_C(1) << 40, 0);
+		MUST(weir_box_open(box));
+		MUST(weir_box_apply(box));
+		/* Much is granted ahead, then little: the bounds fall. */
+		flood(box, 0, 10);
+		weir_ledger_get_status(box->ledger, &before);
+		do {
+			weir_box_tick(box, MS);
+			weir_box_send(box, 0, 1000 * run);
+			weir_ledger_get_status(box->ledger, &after);
+		} while (after.sequence < before.sequence + 2);
+		weir_box_kill(box);
+		newest = newest_slot(box, WEIR_LEDGER_GRANTS);
+		weir_disk_sim_peek(box->disk, kept, sizeof(kept), newest);
+		weir_disk_sim_garble(box->disk, newest + 32, 96);
+		MUST(weir_box_open(box));
+		charged = weir_box_budget(box, 0).charged_bytes;
+		weir_disk_sim_plan(box->disk, 6, WEIR_FAULT_POWER_CUT, 0); /* STATE is durable */
+		CU_ASSERT_EQUAL(weir_box_apply(box), -EIO);
+		weir_box_power_cut(box);
+		weir_disk_sim_poke(box->disk, kept, sizeof(kept), newest);
+		for (uint64_t call = 2; call < 13; call++) {
+			MUST(weir_box_open(box));
+			CU_ASSERT(weir_box_budget(box, 0).charged_bytes >= charged);
+			weir_disk_sim_plan(box->disk, call, WEIR_FAULT_POWER_CUT, 0);
+			(void)!weir_box_apply(box);
+			weir_box_power_cut(box);
+		}
+		weir_box_free(box);
+	}
+}
+
+/*
+ * A sync fails, and the next process reads from the cache what never reached the disk: then the
+ * power goes at any of its calls.
+ */
+static void
+test_believed_cache(void)
+{
+	for (uint64_t failed = 4; failed < 14; failed++) {
+		for (uint64_t call = 0; call < 14; call++) {
+			struct weir_box *box = one_cap(10000000, 8 * S, 5000);
+
+			weir_box_kill(box);
+			MUST(weir_box_open(box));
+			weir_disk_sim_plan(box->disk, failed, WEIR_FAULT_ERROR, -EIO);
+			(void)!weir_box_apply(box);
+			for (uint32_t i = 0; i < 20; i++) {
+				weir_box_tick(box, 200 * MS);
+				weir_box_send(box, 0, 50000);
+			}
+			weir_box_kill(box);
+			MUST(weir_box_open(box));
+			weir_disk_sim_plan(box->disk, call, WEIR_FAULT_POWER_CUT, 0);
+			(void)!weir_box_apply(box);
+			weir_box_power_cut(box);
+			MUST(weir_box_open(box));
+			CU_ASSERT(weir_box_budget(box, 0).charged_bytes >= box->sent_bytes[0]);
+			weir_box_free(box);
+		}
+	}
+}
+
 /* After a clean stop either GRANTS record says the same: exact even if one is garbled. */
 static void
 test_finished_garbled(void)
@@ -201,7 +310,7 @@ test_state_garbled(void)
 	weir_box_kill(box);
 	/* The newest one was relied on. */
 	weir_disk_sim_garble(box->disk, newest_slot(box, WEIR_LEDGER_STATE) + 32, 96);
-	refuse(box, -EBADMSG, "state");
+	refuse(box, WEIR_REFUSAL_LOST, "state");
 	weir_box_free(box);
 }
 
@@ -219,29 +328,36 @@ test_old_slot_put_back(void)
 	weir_box_kill(box);
 	/* One slot of another time: records that are not consecutive. */
 	weir_disk_sim_poke(box->disk, old, sizeof(old), newest);
-	refuse(box, -EBADMSG, "consecutive");
+	refuse(box, WEIR_REFUSAL_CONTRADICTION, "consecutive");
 	weir_box_free(box);
+}
+
+static int
+commission(struct weir_box *box)
+{
+	return weir_ledger_commission(weir_disk_sim_attach(box->disk), &box->key, WEIR_WITNESS_NONE,
+	                              0, NULL, 0);
 }
 
 static void
 test_other_refusals(void)
 {
 	struct weir_box *box = lived(), *other = lived();
-	uint8_t slot[4096], two[4] = {2, 0, 0, 0};
+	uint8_t slot[4096], three[4] = {3, 0, 0, 0};
 
 	weir_disk_sim_resize(box->disk, WEIR_LEDGER_FILE_BYTES - 4096);
-	refuse(box, -EBADMSG, "bytes, expected");
+	refuse(box, WEIR_REFUSAL_SIZE, "bytes, expected");
 	weir_disk_sim_resize(box->disk, 0);
-	refuse(box, -EBADMSG, "bytes, expected");
+	refuse(box, WEIR_REFUSAL_SIZE, "bytes, expected");
 	weir_disk_sim_resize(box->disk, WEIR_LEDGER_FILE_BYTES);
 	/* A later version, in the newest or the older slot. */
 	weir_disk_sim_peek(box->disk, slot, sizeof(slot), 0);
-	weir_disk_sim_poke(box->disk, two, 4, 8);
-	refuse(box, -EPROTO, "version");
+	weir_disk_sim_poke(box->disk, three, 4, 8);
+	refuse(box, WEIR_REFUSAL_VERSION, "version");
 	weir_disk_sim_poke(box->disk, slot, sizeof(slot), 0);
-	weir_disk_sim_poke(box->disk, two, 4,
+	weir_disk_sim_poke(box->disk, three, 4,
 	                   weir_ledger_slot_offset(WEIR_LEDGER_STATE, 1) + 28); /* algorithm */
-	refuse(box, -EPROTO, "version");
+	refuse(box, WEIR_REFUSAL_VERSION, "version");
 	weir_box_free(box);
 	/* Another ledger's grants. */
 	box = lived();
@@ -251,14 +367,14 @@ test_other_refusals(void)
 		weir_disk_sim_peek(other->disk, slot, sizeof(slot), offset);
 		weir_disk_sim_poke(box->disk, slot, sizeof(slot), offset);
 	}
-	refuse(box, -EBADMSG, "different ledgers");
+	refuse(box, WEIR_REFUSAL_KEY_FOREIGN, "another ledger of box");
 	/* A ledger that was never commissioned, and one that was already. */
-	CU_ASSERT_EQUAL(weir_ledger_commission(weir_disk_sim_attach(box->disk)), -EEXIST);
+	CU_ASSERT_EQUAL(commission(box), -EEXIST);
 	weir_disk_sim_free(box->disk);
 	box->disk = weir_disk_sim_new(WEIR_LEDGER_FILE_BYTES, 1);
-	refuse(box, -EBADMSG, "blank");
+	refuse(box, WEIR_REFUSAL_TORN, "blank");
 	weir_disk_sim_resize(box->disk, 4096);
-	CU_ASSERT_EQUAL(weir_ledger_commission(weir_disk_sim_attach(box->disk)), -EINVAL);
+	CU_ASSERT_EQUAL(commission(box), -EINVAL);
 	weir_box_free(box);
 	weir_box_free(other);
 }
@@ -325,6 +441,10 @@ static const struct weir_test tests[] = {
     {"errors of the disk", test_disk_failures},
     {"both slots corrupt", test_both_slots_corrupt},
     {"newest grants garbled", test_newest_grants_garbled},
+    {"slots that can't be read", test_unreadable},
+    {"a record that only a cache held", test_believed_cache},
+    {"a slot that can be read again", test_readable_again},
+    {"a lost GRANTS that STATE tells of, then a cut", test_lost_grants_then_cut},
     {"garbled after a clean stop", test_finished_garbled},
     {"state garbled", test_state_garbled},
     {"an old slot put back", test_old_slot_put_back},

@@ -18,7 +18,16 @@ static struct weir_credit *credit;
 static struct weir_credit_worker *worker;
 static struct weir_config config;
 static struct weir_config_budget budget;
+static struct weir_config_class class;
 static uint32_t id;
+static struct weir_ledger_key key;
+
+static int
+commission(struct weir_disk *disk)
+{
+	weir_ledger_key_make("thread", &key);
+	return weir_ledger_commission(disk, &key, WEIR_WITNESS_NONE, 0, NULL, 0);
+}
 
 static void
 make_credit(void)
@@ -43,6 +52,9 @@ make_policy(uint64_t limit_bytes, uint64_t window_ns)
 	budget.caps[0].window_ns = window_ns;
 	config.budgets = &budget;
 	config.n_budgets = 1;
+	class.rate_bit_s = UINT64_C(1000000000000);
+	config.classes = &class;
+	config.n_classes = 1;
 }
 
 static uint64_t
@@ -91,11 +103,13 @@ wait_event(struct weir_events *events, const char *kind)
 static struct weir_ledger *
 open_ledger(struct weir_disk *disk)
 {
+	const struct weir_ledger_options options = {.key = &key};
 	struct weir_ledger *ledger = NULL;
-	char error[256];
+	char error[512];
 
 	make_credit();
-	if (weir_ledger_open(disk, credit, NULL, &ledger, error, sizeof(error)) != 0)
+	if (weir_ledger_open(disk, credit, &options, &ledger, error, sizeof(error)) !=
+	    WEIR_REFUSAL_NONE)
 		printf("    %s\n", error);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(ledger);
 	MUST(weir_ledger_set_policy(ledger, &config, 0, &id));
@@ -120,7 +134,7 @@ test_on_a_file(void)
 	close(fd);
 	unlink(path);
 	MUST(weir_disk_create_file(path, WEIR_LEDGER_FILE_BYTES, &disk));
-	MUST(weir_ledger_commission(disk));
+	MUST(commission(disk));
 	make_policy(20000000, 0);
 	ledger = open_ledger(disk);
 	MUST(weir_ledger_thread_start(ledger, 0, events, &thread));
@@ -173,7 +187,7 @@ test_disk_fails(void)
 	struct weir_ledger *ledger;
 	uint64_t sent = 0;
 
-	MUST(weir_ledger_commission(weir_disk_sim_attach(sim)));
+	MUST(commission(weir_disk_sim_attach(sim)));
 	make_policy(UINT64_C(1) << 50, 0);
 	ledger = open_ledger(weir_disk_sim_attach(sim));
 	weir_disk_sim_plan(sim, weir_disk_sim_calls(sim) + 9, WEIR_FAULT_ERROR, -EIO);
@@ -272,7 +286,7 @@ test_disk_hangs(void)
 
 	sem_init(&gated.hangs, 0, 0);
 	sem_init(&gated.opens, 0, 0);
-	MUST(weir_ledger_commission(weir_disk_sim_attach(sim)));
+	MUST(commission(weir_disk_sim_attach(sim)));
 	gated.inner = weir_disk_sim_attach(sim);
 	make_policy(UINT64_C(1) << 50, 0);
 	MUST(weir_ledger_thread_start(open_ledger(&gated.disk), 0, NULL, &thread));
@@ -312,7 +326,7 @@ test_bad_cpu(void)
 	struct weir_ledger_thread *thread;
 	struct weir_ledger *ledger;
 
-	MUST(weir_ledger_commission(weir_disk_sim_attach(sim)));
+	MUST(commission(weir_disk_sim_attach(sim)));
 	make_policy(1000, WEIR_NS_PER_S);
 	ledger = open_ledger(weir_disk_sim_attach(sim));
 	CU_ASSERT(weir_ledger_thread_start(ledger, 1000000, NULL, &thread) < 0);

@@ -4,6 +4,7 @@
 #include "control/status.h"
 #include "tests/unit/harness.h"
 
+#include <errno.h>
 #include <string.h>
 
 static struct weir_status *
@@ -22,6 +23,13 @@ make_status(void)
 	snprintf(status->policy.digest, sizeof(status->policy.digest), "%064d", 7);
 	status->ledger.sync_max_ns = 1500000;
 	status->ledger.syncs = 12;
+	status->ledger.epoch = 9;
+	status->ledger.horizon_ns = 250000000;
+	status->ledger.witness_kind = WEIR_WITNESS_TPM;
+	status->ledger.witness_value = 77;
+	status->ledger.witness_failures = 3;
+	status->ledger.witness_error = -ETIMEDOUT;
+	status->ledger.witness_left_bytes = 5000;
 	snprintf(status->workers[0].lcore, sizeof(status->workers[0].lcore), "3");
 	status->workers[0].busy_share = 0.25;
 	status->ports[0] =
@@ -45,6 +53,8 @@ make_status(void)
 	status->budgets[0] = (struct weir_status_budget){
 	    .name = "total",
 	    .ledger = {.charged_bytes = 588,
+	               .forfeited_bytes = 61,
+	               .forfeited_last_bytes = 60,
 	               .n_caps = 2,
 	               .caps = {{.limit_bytes = 1000, .used_bytes = 588, .remaining_bytes = 412},
 	                        {.limit_bytes = 900, .window_ns = 1500000000}}},
@@ -125,6 +135,16 @@ test_json(void)
 	CU_ASSERT_TRUE(json_is_null(at(root, "budgets/0/parent")));
 	check_text(root, "budgets/1/parent", "total");
 	check_integer(root, "budgets/0/charged_wire_bytes", 588);
+	check_integer(root, "budgets/0/forfeited_wire_bytes", 61);
+	check_integer(root, "budgets/0/forfeited_last_wire_bytes", 60);
+	check_integer(root, "ledger/epoch", 9);
+	CU_ASSERT_EQUAL(json_real_value(at(root, "ledger/horizon_s")), 0.25);
+	CU_ASSERT_TRUE(json_is_null(at(root, "ledger/error")));
+	check_text(root, "ledger/witness", "tpm");
+	check_integer(root, "ledger/witness_value", 77);
+	check_integer(root, "ledger/witness_failures", 3);
+	check_text(root, "ledger/witness_error", "Connection timed out");
+	check_integer(root, "ledger/witness_left_bytes", 5000);
 	check_integer(root, "budgets/0/caps/0/limit_bytes", 1000);
 	check_integer(root, "budgets/0/caps/0/used_bytes", 588);
 	check_integer(root, "budgets/0/caps/0/remaining_bytes", 412);
@@ -132,6 +152,27 @@ test_json(void)
 	CU_ASSERT_EQUAL(json_real_value(at(root, "budgets/0/caps/1/window_s")), 1.5);
 	CU_ASSERT_EQUAL(json_array_size(at(root, "budgets/1/caps")), 0);
 	CU_ASSERT_TRUE(json_is_array(at(root, "budgets/1/caps")));
+	json_decref(root);
+	weir_status_free(status);
+}
+
+/* Without a witness there is nothing that it could hold up. */
+static void
+test_no_witness(void)
+{
+	struct weir_status *status = make_status();
+	json_t *root;
+
+	status->ledger.error = -ENOSPC;
+	status->ledger.witness_kind = WEIR_WITNESS_NONE;
+	status->ledger.witness_error = 0;
+	status->ledger.witness_left_bytes = UINT64_MAX;
+	root = weir_status_json(status);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(root);
+	check_text(root, "ledger/error", "No space left on device");
+	check_text(root, "ledger/witness", "none");
+	CU_ASSERT_TRUE(json_is_null(at(root, "ledger/witness_error")));
+	CU_ASSERT_TRUE(json_is_null(at(root, "ledger/witness_left_bytes")));
 	json_decref(root);
 	weir_status_free(status);
 }
@@ -160,6 +201,14 @@ test_metrics(void)
 	    "weir_state{weir_state=\"running\"} 1\n",
 	    "weir_state{weir_state=\"stopping\"} 0\n",
 	    "weir_ledger_syncs_total 12\n",
+	    "weir_ledger_epoch 9\n",
+	    "weir_ledger_horizon_seconds 0.25\n",
+	    "weir_ledger_witness_value 77\n",
+	    "weir_ledger_witness_failures_total 3\n",
+	    "weir_ledger_witness_failing 1\n",
+	    "weir_ledger_witness_left_bytes 5000\n",
+	    "weir_budget_forfeited_wire_bytes_total{budget=\"total\"} 61\n",
+	    "weir_budget_forfeited_last_wire_bytes{budget=\"total\"} 60\n",
 	    "weir_ledger_sync_max_seconds 0.0015\n",
 	    "weir_worker_busy_ratio{lcore=\"3\"} 0.250000\n",
 	    "weir_port_up{port=\"in0\"} 1\n",
@@ -242,6 +291,7 @@ test_table(void)
 
 static const struct weir_test tests[] = {
     {"status as JSON", test_json},
+    {"status without a witness", test_no_witness},
     {"status as OpenMetrics", test_metrics},
     {"labels are escaped", test_labels},
     {"the table of facts is whole", test_table},

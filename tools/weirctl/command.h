@@ -21,7 +21,10 @@ struct weir_options {
 	uint64_t count;       /* top; 0: until interrupted */
 	uint64_t interval_ns; /* top */
 	uint64_t after;       /* watch */
-	const char *file;     /* check, diff, apply */
+	const char *file;     /* check, diff, apply, ledger */
+	const char *key;      /* ledger verify, show; NULL: the file's name and ".key" */
+	const char **charges; /* ledger init: "NAME=12 GB" */
+	uint32_t n_charges;
 };
 
 /* One function a subcommand. Each prints its result or its error, and returns the exit status. */
@@ -33,6 +36,10 @@ enum weir_exit weir_command_diff(const struct weir_options *options);
 enum weir_exit weir_command_apply(const struct weir_options *options);
 enum weir_exit weir_command_show(const struct weir_options *options);
 enum weir_exit weir_command_stop(const struct weir_options *options);
+enum weir_exit weir_command_ledger_verify(const struct weir_options *options);
+enum weir_exit weir_command_ledger_show(const struct weir_options *options);
+enum weir_exit weir_command_ledger_explain(const struct weir_options *options);
+enum weir_exit weir_command_ledger_init(const struct weir_options *options);
 
 /*
  * Prints "weirctl: " and the error's line, cleaned, to standard error; with --json also

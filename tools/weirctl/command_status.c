@@ -4,8 +4,39 @@
 #include "tools/weirctl/status.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void
+put(const char *text)
+{
+	weir_text_put(stdout, text, strlen(text), false);
+}
+
+static void
+print_ledger(const struct weir_ledger_status *ledger)
+{
+	printf("ledger: start %" PRIu64 ", record %" PRIu64 ", %s forfeited by this start",
+	       ledger->epoch, ledger->sequence, weir_format_bytes(ledger->forfeited_bytes).text);
+	if (ledger->error != NULL) {
+		printf("; FAILED: ");
+		put(ledger->error);
+	}
+	printf("\nwitness: ");
+	put(ledger->witness);
+	if (strcmp(ledger->witness, "none") != 0) {
+		printf(", stands at %" PRIu64, ledger->witness_value);
+		if (ledger->witness_left_bytes != UINT64_MAX)
+			printf(", %s may be granted before it must advance",
+			       weir_format_bytes(ledger->witness_left_bytes).text);
+	}
+	if (ledger->witness_error != NULL) {
+		printf("; FAILING (%" PRIu64 " since the start): ", ledger->witness_failures);
+		put(ledger->witness_error);
+	}
+	putchar('\n');
+}
 
 static void
 print_links(const struct weir_status *status)
@@ -84,8 +115,9 @@ static void
 print_budgets(const struct weir_status *status)
 {
 	static const struct weir_column columns[] = {
-	    {"BUDGET", false}, {"PARENT", false}, {"CHARGED", true}, {"CAP", true},
-	    {"PER", false},    {"USED", true},    {"LEFT", true},    {"USED %", true},
+	    {"BUDGET", false},   {"PARENT", false}, {"CHARGED", true},
+	    {"FORFEITED", true}, {"CAP", true},     {"PER", false},
+	    {"USED", true},      {"LEFT", true},    {"USED %", true},
 	};
 	struct weir_table *table = weir_table_new(columns, COUNT(columns));
 
@@ -102,6 +134,8 @@ print_budgets(const struct weir_status *status)
 			weir_table_cell(table, "%s", parent);
 			weir_table_cell(table, "%s",
 			                weir_format_bytes(budget->charged_wire_bytes).text);
+			weir_table_cell(table, "%s",
+			                weir_format_bytes(budget->forfeited_wire_bytes).text);
 			weir_table_cell(table, "%s",
 			                none ? "-" : weir_format_bytes(cap->limit_bytes).text);
 			weir_table_cell(table, "%s", none ? "-" : weir_status_window(cap).text);
@@ -128,6 +162,7 @@ weir_command_status(const struct weir_options *options)
 		weir_command_print_json(json_incref(status->json), false);
 	} else {
 		weir_status_print_head(status, stdout);
+		print_ledger(&status->ledger);
 		putchar('\n');
 		print_links(status);
 		putchar('\n');

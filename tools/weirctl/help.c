@@ -32,6 +32,7 @@ const char weir_help_status[] =
     "  DROPPED               frames beyond rate, backlog or budget\n"
     "budgets, one row a cap:\n"
     "  CHARGED               charged ever, through all restarts\n"
+    "  FORFEITED             of CHARGED, what crashes have cost\n"
     "  CAP, PER              the limit, and the window that it is for\n"
     "  USED, LEFT, USED %    of this cap; what is granted and not yet sent counts as used\n";
 
@@ -126,3 +127,77 @@ const char weir_help_stop[] =
     "\n"
     "example:\n"
     "  weirctl stop\n";
+
+const char weir_help_ledger[] =
+    "The ledger is the file that keeps, through restarts and power cuts, what has been charged\n"
+    "to each budget. These commands look at files and ask no running Weir; only init writes.\n"
+    "weirctl help ledger COMMAND tells more.\n"
+    "\n"
+    "example:\n"
+    "  weirctl ledger verify /var/lib/weir/ledger\n";
+
+const char weir_help_ledger_verify[] =
+    "Checks a ledger's file, by the same rules as a start: each slot, and the file as a whole.\n"
+    "Changes nothing, takes no lock, and does not ask the witness: explain does. It says so\n"
+    "where a weir has the file open, for then a record may have been half written.\n"
+    "\n"
+    "options:\n"
+    "  --key KEYFILE   the ledger's key; default FILE.key. Where that does not exist, sums are\n"
+    "                  checked but MACs are not: anyone may have written what is then called\n"
+    "                  valid\n"
+    "\n"
+    "exit status: 0 valid; 1 not valid; 2 bad usage, or FILE or KEYFILE can't be read\n"
+    "\n"
+    "example:\n"
+    "  weirctl ledger verify /var/lib/weir/ledger && echo good\n"
+    "\n"
+    "columns, one row a slot:\n"
+    "  KIND            GRANTS: what may be spent; STATE: names, windows, what was forfeited\n"
+    "  PLACE           where the slot begins, in bytes\n"
+    "  SEQUENCE        number of the record, for each kind by itself\n"
+    "  EPOCH           how many times the ledger had been opened for use (\"-\": no whole record)\n"
+    "  VERDICT         valid, or what is wrong with the record\n";
+
+const char weir_help_ledger_show[] =
+    "Shows what a ledger's file says. Changes nothing and takes no lock. A file that a start\n"
+    "would not accept is shown as far as it can be read, marked NOT TRUSTED, and the exit\n"
+    "status is 1.\n"
+    "\n"
+    "options:\n"
+    "  --key KEYFILE   the ledger's key; default FILE.key. Where that does not exist, MACs are\n"
+    "                  not checked, and it says so\n"
+    "\n"
+    "example:\n"
+    "  weirctl ledger show /var/lib/weir/ledger\n"
+    "  weirctl --json ledger show /var/lib/weir/ledger | jq '.budgets[0].charged_bytes'\n"
+    "\n"
+    "budgets, one row a window:\n"
+    "  CHARGED               known as spent, ever\n"
+    "  GRANTED               what a start would charge: after a clean stop the same\n"
+    "  FORFEITED             of CHARGED, what crashes have cost\n"
+    "  PER, USED             a window, and what counts in it at the ledger's clock; what is\n"
+    "                        granted and not known as spent counts as used\n"
+    "Caps are the policy's: weirctl status tells them.\n";
+
+const char weir_help_ledger_explain[] =
+    "Tells whether a weir that is started now with this policy would accept its ledger, key and\n"
+    "witness: would start, or else the line with which it would refuse, what that means and\n"
+    "what may be done. Changes nothing.\n"
+    "\n"
+    "exit status: 0 would start; 1 refused; 2 bad usage or a bad policy\n"
+    "\n"
+    "example:\n"
+    "  weirctl ledger explain /etc/weir/policy.yaml\n";
+
+const char weir_help_ledger_init[] =
+    "Makes a new ledger, its key and its witness, where the policy says. Once for a new box, or\n"
+    "after a ledger was lost. Refuses where any of them exists, and touches nothing then.\n"
+    "\n"
+    "options:\n"
+    "  --charge NAME=BYTES   what is known to have left already: charged to the budget NAME\n"
+    "                        and to each above it, as traffic would be, and counted by\n"
+    "                        windows as spent just now. With a unit, as in the policy; once\n"
+    "                        for each budget\n"
+    "\n"
+    "example:\n"
+    "  weirctl ledger init --charge 'api=1.2 TB' --charge 'logs=300 GB' /etc/weir/policy.yaml\n";

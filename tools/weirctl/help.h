@@ -12,5 +12,10 @@ extern const char weir_help_diff[];
 extern const char weir_help_apply[];
 extern const char weir_help_show[];
 extern const char weir_help_stop[];
+extern const char weir_help_ledger[]; /* what its commands have in common */
+extern const char weir_help_ledger_verify[];
+extern const char weir_help_ledger_show[];
+extern const char weir_help_ledger_explain[];
+extern const char weir_help_ledger_init[];
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* weirctl: asks a running Weir, and tells it. One process, one command, one answer. */
+/*
+ * weirctl: asks a running Weir, and tells it; looks at ledgers, and makes them. One process, one
+ * command, one answer.
+ */
 #include "tools/weirctl/command.h"
 #include "tools/weirctl/format.h"
 #include "tools/weirctl/help.h"
@@ -16,10 +19,16 @@
 #define INTERVAL_MAX     (86400 * 1000000000ULL)
 
 /* Options that only some commands take. */
-enum { TAKES_COUNT = 1, TAKES_INTERVAL = 2, TAKES_AFTER = 4 };
+enum {
+	TAKES_COUNT = 1,
+	TAKES_INTERVAL = 2,
+	TAKES_AFTER = 4,
+	TAKES_KEY = 8,
+	TAKES_CHARGE = 16,
+};
 
 static const struct command {
-	const char *name;
+	const char *name;  /* one word, or two: "ledger show" */
 	const char *usage; /* behind the name; commands that take a file end in FILE */
 	unsigned int takes;
 	bool file;
@@ -38,27 +47,56 @@ static const struct command {
     {"apply", "FILE", 0, true, "put a policy file in force", weir_help_apply, weir_command_apply},
     {"show", "", 0, false, "the policy in force", weir_help_show, weir_command_show},
     {"stop", "", 0, false, "stop Weir cleanly, and wait for it", weir_help_stop, weir_command_stop},
+    {"ledger verify", "[--key KEYFILE] FILE", TAKES_KEY, true, "check a ledger's file",
+     weir_help_ledger_verify, weir_command_ledger_verify},
+    {"ledger show", "[--key KEYFILE] FILE", TAKES_KEY, true, "what a ledger's file says",
+     weir_help_ledger_show, weir_command_ledger_show},
+    {"ledger explain", "FILE", 0, true, "would weir start with this policy?",
+     weir_help_ledger_explain, weir_command_ledger_explain},
+    {"ledger init", "[--charge NAME=BYTES]... FILE", TAKES_CHARGE, true, "make a policy's ledger",
+     weir_help_ledger_init, weir_command_ledger_init},
 };
+
+/* The first word of those of two. */
+static const char ledger[] = "ledger";
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void
 print_help(void)
 {
-	printf("usage: weirctl [--socket PATH] [--json] COMMAND\n\n"
-	       "Asks a running Weir, and tells it: over its control socket, on this machine.\n\n"
-	       "commands (weirctl help COMMAND tells more):\n");
+	printf(
+	    "usage: weirctl [--socket PATH] [--json] COMMAND\n\n"
+	    "Asks a running Weir, and tells it: over its control socket, on this machine. Looks\n"
+	    "at ledgers, and makes them.\n\n"
+	    "commands (weirctl help COMMAND tells more):\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %-6s %-25s %s\n", commands[i].name, commands[i].usage,
+		printf("  %-14s %-29s %s\n", commands[i].name, commands[i].usage,
 		       commands[i].summary);
-	printf("  %-6s %-25s %s\n\n%s", "help", "[COMMAND]", "this text, or about a command",
+	printf("  %-14s %-29s %s\n\n%s", "help", "[COMMAND]", "this text, or about a command",
 	       weir_help_options);
+}
+
+static enum weir_exit
+print_ledger_help(void)
+{
+	printf("usage: weirctl [--json] %s COMMAND\n\ncommands:\n", ledger);
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		const char *space = strchr(commands[i].name, ' ');
+
+		if (space != NULL)
+			printf("  %-8s %-29s %s\n", space + 1, commands[i].usage,
+			       commands[i].summary);
+	}
+	printf("\n%s", weir_help_ledger);
+	return WEIR_EXIT_OK;
 }
 
 static enum weir_exit
 print_command_help(const struct command *command)
 {
-	printf("usage: weirctl [--socket PATH] [--json] %s%s%s\n\n%s", command->name,
+	printf("usage: weirctl%s [--json] %s%s%s\n\n%s",
+	       strchr(command->name, ' ') == NULL ? " [--socket PATH]" : "", command->name,
 	       *command->usage == '\0' ? "" : " ", command->usage, command->help);
 	return WEIR_EXIT_OK;
 }
@@ -107,7 +145,8 @@ parse_options(int argc, char **argv, struct weir_options *options, unsigned int 
 	static const struct option longs[] = {
 	    {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
 	    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'v'},
-	    {"after", required_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
+	    {"after", required_argument, NULL, 'a'},  {"key", required_argument, NULL, 'k'},
+	    {"charge", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
 	};
 	int option, at = 1;
 
@@ -132,6 +171,16 @@ parse_options(int argc, char **argv, struct weir_options *options, unsigned int 
 			*seen |= TAKES_AFTER;
 			if (!parse_number(optarg, 0, INT64_MAX, &options->after))
 				return bad_usage(optarg, "--after: expected an event's number");
+			break;
+		case 'k':
+			*seen |= TAKES_KEY;
+			if (*optarg == '\0')
+				return bad_usage("--key", "expected the path of a key file");
+			options->key = optarg;
+			break;
+		case 'c':
+			*seen |= TAKES_CHARGE;
+			options->charges[options->n_charges++] = optarg;
 			break;
 		case 'n':
 			*seen |= TAKES_COUNT;
@@ -168,6 +217,10 @@ run_command(const struct command *command, int n_operands, char **operands, unsi
 		return bad_usage("-i", "only top takes it");
 	if ((seen & ~command->takes & TAKES_AFTER) != 0)
 		return bad_usage("--after", "only watch takes it");
+	if ((seen & ~command->takes & TAKES_KEY) != 0)
+		return bad_usage("--key", "only ledger verify and ledger show take it");
+	if ((seen & ~command->takes & TAKES_CHARGE) != 0)
+		return bad_usage("--charge", "only ledger init takes it");
 	if (command->file && n_operands == 0)
 		return bad_usage(command->name, "expected FILE behind it");
 	if (n_operands > (command->file ? 1 : 0))
@@ -177,14 +230,32 @@ run_command(const struct command *command, int n_operands, char **operands, unsi
 	return command->run(options);
 }
 
+/* The command that the first words name, and how many they are; NULL where they name none. */
 static const struct command *
-find_command(const char *name)
+find_command(int n_words, char **words, int *used)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(name, commands[i].name) == 0)
+		const char *name = commands[i].name, *space = strchr(name, ' ');
+
+		*used = space != NULL ? 2 : 1;
+		if (space == NULL && strcmp(words[0], name) == 0)
+			return &commands[i];
+		if (space != NULL && n_words > 1 && strcmp(words[0], ledger) == 0 &&
+		    strcmp(words[1], space + 1) == 0)
 			return &commands[i];
 	}
 	return NULL;
+}
+
+/* Words that name no command. */
+static enum weir_exit
+unknown_command(int n_words, char **words)
+{
+	if (strcmp(words[0], ledger) != 0)
+		return bad_usage(words[0], "unknown command");
+	return bad_usage(n_words > 1 ? words[1] : ledger,
+	                 n_words > 1 ? "expected verify, show, explain or init"
+	                             : "expected verify, show, explain or init behind it");
 }
 
 /* "help [COMMAND]" */
@@ -192,29 +263,36 @@ static enum weir_exit
 run_help(int n_operands, char **operands)
 {
 	const struct command *command;
+	int used;
 
 	if (n_operands == 0) {
 		print_help();
 		return WEIR_EXIT_OK;
 	}
-	if (n_operands > 1)
-		return bad_usage(operands[1], "expected nothing more");
-	command = find_command(operands[0]);
-	return command != NULL ? print_command_help(command)
-	                       : bad_usage(operands[0], "unknown command");
+	if (n_operands == 1 && strcmp(operands[0], ledger) == 0)
+		return print_ledger_help();
+	command = find_command(n_operands, operands, &used);
+	if (command == NULL)
+		return unknown_command(n_operands, operands);
+	if (n_operands > used)
+		return bad_usage(operands[used], "expected nothing more");
+	return print_command_help(command);
 }
 
 static enum weir_exit
-run(int argc, char **argv)
+run(int argc, char **argv, const char **charges)
 {
 	const char *socket = getenv("WEIR_SOCKET");
 	struct weir_options options = {
 	    .socket = socket != NULL && *socket != '\0' ? socket : DEFAULT_SOCKET,
 	    .interval_ns = DEFAULT_INTERVAL,
+	    .charges = charges,
 	};
 	unsigned int seen = 0;
 	enum weir_exit status = parse_options(argc, argv, &options, &seen);
 	const struct command *command;
+	int n_words, used;
+	char **words;
 
 	if (status != WEIR_EXIT_OK)
 		return status;
@@ -222,24 +300,31 @@ run(int argc, char **argv)
 		printf("weirctl %s\n", WEIR_VERSION);
 		return WEIR_EXIT_OK;
 	}
-	if (optind == argc)
+	n_words = argc - optind;
+	words = argv + optind;
+	if (n_words == 0)
 		return options.help ? run_help(0, NULL) : bad_usage(NULL, "expected a command");
-	if (strcmp(argv[optind], "help") == 0)
-		return run_help(argc - optind - 1, argv + optind + 1);
-	command = find_command(argv[optind]);
+	if (strcmp(words[0], "help") == 0)
+		return run_help(n_words - 1, words + 1);
+	if (n_words == 1 && options.help && strcmp(words[0], ledger) == 0)
+		return print_ledger_help();
+	command = find_command(n_words, words, &used);
 	if (command == NULL)
-		return bad_usage(argv[optind], "unknown command");
-	return run_command(command, argc - optind - 1, argv + optind + 1, seen, &options);
+		return unknown_command(n_words, words);
+	return run_command(command, n_words - used, words + used, seen, &options);
 }
 
 int
 main(int argc, char **argv)
 {
+	/* Room for all charges there can be. */
+	const char **charges = calloc((size_t)argc + 1, sizeof(*charges));
 	enum weir_exit status;
 
-	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
+	if (charges == NULL || curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
 		weir_text_no_memory();
-	status = run(argc, argv);
+	status = run(argc, argv, charges);
+	free(charges);
 	curl_global_cleanup();
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "weirctl: standard output: %s\n", strerror(errno));

@@ -24,8 +24,8 @@ static int
 wrong(const struct place *at, const char *key, const char *expected)
 {
 	if (*at->list == '\0')
-		return weir_error_set(at->error, -EPROTO, "/v1/status: %s: expected %s", key,
-		                      expected);
+		return weir_error_set(at->error, -EPROTO, "/v1/status: %s%s%s: expected %s",
+		                      at->inner, *at->inner == '\0' ? "" : ".", key, expected);
 	return weir_error_set(at->error, -EPROTO, "/v1/status: %s[%zu]%s%s.%s: expected %s",
 	                      at->list, at->index, *at->inner == '\0' ? "" : ".", at->inner, key,
 	                      expected);
@@ -47,6 +47,16 @@ get_string(const struct place *at, const char *key, const char **value)
 {
 	*value = json_string_value(json_object_get(at->object, key));
 	return *value != NULL ? 0 : wrong(at, key, "a string");
+}
+
+static int
+get_string_or_null(const struct place *at, const char *key, const char **value)
+{
+	*value = NULL;
+	if (json_is_null(json_object_get(at->object, key)))
+		return 0;
+	*value = json_string_value(json_object_get(at->object, key));
+	return *value != NULL ? 0 : wrong(at, key, "a string or null");
 }
 
 static int
@@ -146,15 +156,15 @@ static int
 parse_budget(const struct place *at, struct weir_budget_status *budget)
 {
 	struct place in = *at;
-	const json_t *parent = json_object_get(at->object, "parent"), *caps;
+	const json_t *caps;
 	void *items;
 
 	if (get_string(at, "name", &budget->name) != 0 ||
-	    get_number(at, "charged_wire_bytes", &budget->charged_wire_bytes) != 0)
+	    get_number(at, "charged_wire_bytes", &budget->charged_wire_bytes) != 0 ||
+	    get_number(at, "forfeited_wire_bytes", &budget->forfeited_wire_bytes) != 0)
 		return -EPROTO;
-	budget->parent = json_string_value(parent);
-	if (!json_is_string(parent) && !json_is_null(parent))
-		return wrong(at, "parent", "a string or null");
+	if (get_string_or_null(at, "parent", &budget->parent) != 0)
+		return -EPROTO;
 	if (get_list(at, "caps", sizeof(*budget->caps), &caps, &items, &budget->n_caps) != 0)
 		return -EPROTO;
 	budget->caps = items;
@@ -168,6 +178,28 @@ parse_budget(const struct place *at, struct weir_budget_status *budget)
 }
 
 static int
+parse_ledger(const struct place *top, struct weir_ledger_status *ledger)
+{
+	struct place at = *top;
+
+	at.object = json_object_get(top->object, "ledger");
+	at.inner = "ledger";
+	if (get_string_or_null(&at, "error", &ledger->error) != 0 ||
+	    get_number(&at, "epoch", &ledger->epoch) != 0 ||
+	    get_number(&at, "sequence", &ledger->sequence) != 0 ||
+	    get_number(&at, "forfeited_bytes", &ledger->forfeited_bytes) != 0 ||
+	    get_string(&at, "witness", &ledger->witness) != 0 ||
+	    get_number(&at, "witness_value", &ledger->witness_value) != 0 ||
+	    get_number(&at, "witness_failures", &ledger->witness_failures) != 0 ||
+	    get_string_or_null(&at, "witness_error", &ledger->witness_error) != 0)
+		return -EPROTO;
+	ledger->witness_left_bytes = UINT64_MAX;
+	if (json_is_null(json_object_get(at.object, "witness_left_bytes")))
+		return 0;
+	return get_number(&at, "witness_left_bytes", &ledger->witness_left_bytes);
+}
+
+static int
 parse_all(const struct place *top, struct weir_status *status)
 {
 	const json_t *links, *classes, *budgets;
@@ -177,6 +209,7 @@ parse_all(const struct place *top, struct weir_status *status)
 	if (get_string(top, "state", &status->state) != 0 ||
 	    get_seconds(top, "uptime_s", &status->uptime_s) != 0 ||
 	    get_number(top, "largest_frame_bytes", &status->largest_frame_bytes) != 0 ||
+	    parse_ledger(top, &status->ledger) != 0 ||
 	    get_list(top, "links", sizeof(*status->links), &links, &items, &status->n_links) != 0)
 		return -EPROTO;
 	status->links = items;

@@ -38,8 +38,18 @@ struct weir_budget_status {
 	const char *name;
 	const char *parent; /* NULL: a root */
 	uint64_t charged_wire_bytes;
+	uint64_t forfeited_wire_bytes; /* of these: what crashes have cost */
 	size_t n_caps;
 	struct weir_cap_status *caps;
+};
+
+struct weir_ledger_status {
+	const char *error; /* NULL: it has not failed */
+	uint64_t epoch, sequence, forfeited_bytes;
+	const char *witness; /* "none", "file", "tpm" */
+	uint64_t witness_value, witness_failures;
+	const char *witness_error;   /* NULL: it advanced when it was last asked to */
+	uint64_t witness_left_bytes; /* UINT64_MAX: no limit */
 };
 
 struct weir_status {
@@ -48,6 +58,7 @@ struct weir_status {
 	const char *state;
 	double uptime_s;
 	uint64_t largest_frame_bytes;
+	struct weir_ledger_status ledger;
 	size_t n_links, n_classes, n_budgets;
 	struct weir_link_status *links;
 	struct weir_class_status *classes;

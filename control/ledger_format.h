@@ -84,7 +84,8 @@
  * written, and it is not the one that holds the newest durable record. At each start the epoch is
  * one more than the highest in the file; the newest record of each kind is written again where it
  * is (it may have been read from a cache that never reached the disk), then STATE, then GRANTS to
- * both slots.
+ * both slots. A STATE with new names, too, is followed by GRANTS to both slots before anything is
+ * granted to them: so none of the older records can be taken for whole and forget a name.
  *
  * Reading. Of each kind, the newest valid record holds. Two valid ones must be consecutive, and
  * epoch, clock, witness value, number of budgets and, in GRANTS, what a budget has spent may not be

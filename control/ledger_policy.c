@@ -253,9 +253,12 @@ confirm_start(struct weir_ledger *ledger)
 	return rc;
 }
 
-/* Makes a change durable, and then spendable. The first one of a life also tells the witness. */
+/*
+ * Makes a change durable, and then spendable. The first one of a life also tells the witness.
+ * n_new: names that the ledger had not seen before.
+ */
 static int
-write_policy(struct weir_ledger *ledger, bool first)
+write_policy(struct weir_ledger *ledger, bool first, uint32_t n_new)
 {
 	struct weir_account_sizing sizing;
 	int rc = first ? weir_ledger_settle(ledger) : 0;
@@ -270,8 +273,12 @@ write_policy(struct weir_ledger *ledger, bool first)
 		rc = confirm_start(ledger);
 	else if (rc == 0)
 		rc = weir_ledger_write_grants(ledger);
-	/* Both slots of GRANTS bear the new epoch before anything relies on it. */
-	if (rc == 0 && first && ledger->line == NULL)
+	/*
+	 * Both slots of GRANTS bear the new epoch, and know of the STATE with new names, before
+	 * anything relies on it: were the newest record of each kind lost, the two older ones would
+	 * be whole, and nobody would miss a name.
+	 */
+	if (rc == 0 && (first || n_new > 0) && ledger->line == NULL)
 		rc = weir_ledger_write_grants(ledger);
 	if (rc == 0)
 		weir_ledger_publish_policy(ledger);
@@ -317,5 +324,5 @@ weir_ledger_set_policy(struct weir_ledger *ledger, const struct weir_config *con
 	free_windows(spare, n_windows);
 	/* Tightened caps are in force from here, before the disk is asked. */
 	weir_ledger_publish_policy(ledger);
-	return write_policy(ledger, first);
+	return write_policy(ledger, first, n_new);
 }

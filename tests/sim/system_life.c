@@ -274,7 +274,9 @@ weir_system_start(struct weir_system *system)
 	weir_ledger_get_status(system->ledger, &status);
 	if (status.slot_lost)
 		weir_system_count(system, WEIR_SIM_SLOTS_LOST, 1);
-	weir_system_check_charges(system);
+	/* One that ended while it read has seen anything, and charges nobody. */
+	if (!is_over(system))
+		weir_system_check_charges(system);
 	weir_tape_begin(&system->tape);
 	rc = apply_first(system);
 	if (rc == 0 && !system->dead) {

@@ -437,6 +437,43 @@ test_torn_everywhere(void)
 	weir_box_free(box);
 }
 
+/* A name is not forgotten with its charge, even where the newest record of each kind is lost. */
+static void
+test_new_name_lost_twice(void)
+{
+	static const uint8_t garbage[WEIR_LEDGER_BLOCK_BYTES] = {1};
+	struct weir_ledger_budget_status status;
+
+	for (uint32_t ticks = 0; ticks < 6; ticks++) {
+		struct weir_box *box = one_cap(UINT64_C(1) << 40, 2 * S, 5000);
+		uint32_t fresh;
+
+		flood(box, 0, 20);
+		fresh = weir_box_add_budget(box, "fresh", 0);
+		weir_box_add_cap(box, fresh, 1000000, 0);
+		MUST(weir_box_apply(box));
+		weir_box_send(box, fresh, 4000);
+		for (uint32_t i = 0; i < ticks; i++) {
+			weir_box_tick(box, MS);
+			weir_box_send(box, fresh, 4000);
+		}
+		CU_ASSERT(box->sent_bytes[fresh] > 0);
+		weir_box_kill(box);
+		weir_disk_sim_poke(box->disk, garbage, sizeof(garbage),
+		                   newest_slot(box, WEIR_LEDGER_GRANTS));
+		weir_disk_sim_poke(box->disk, garbage, sizeof(garbage),
+		                   newest_slot(box, WEIR_LEDGER_STATE));
+		if (weir_box_open(box) == 0) {
+			weir_ledger_get_budget(box->ledger, box->ids[fresh], &status);
+			CU_ASSERT(status.charged_bytes >= box->sent_bytes[fresh]);
+			weir_box_kill(box);
+		} else {
+			CU_ASSERT_EQUAL(box->refusal, WEIR_REFUSAL_LOST);
+		}
+		weir_box_free(box);
+	}
+}
+
 static const struct weir_test tests[] = {
     {"errors of the disk", test_disk_failures},
     {"both slots corrupt", test_both_slots_corrupt},
@@ -449,6 +486,7 @@ static const struct weir_test tests[] = {
     {"state garbled", test_state_garbled},
     {"an old slot put back", test_old_slot_put_back},
     {"other refusals", test_other_refusals},
+    {"a new name, and the newest of each kind lost", test_new_name_lost_twice},
     {"a record torn at every sector", test_torn_everywhere},
 };
 

@@ -72,6 +72,7 @@ def records(content: bytes, kind: int, start: int, room: int) -> list[Record]:
 
 class Books(NamedTuple):
     charged: int  # to the root, whatever comes
+    part: int  # to the budget below it: not always the same, each is granted by itself
     known: int  # of it, as spent
     forfeited: int  # ever, before the next start
     cut: bool  # the last start or a write was cut off: charged up to the bounds
@@ -82,13 +83,13 @@ def read_books(path: Path) -> Books:
     content = path.read_bytes()
     grants, states = records(content, 2, 0, 102_400), records(content, 1, 204_800, 18_124_800)
     if len(grants[0].data) == 256:
-        return Books(0, 0, 0, False)  # as commissioned
-    spent, grant, bound = struct.unpack_from("<QQQ", grants[0].data, 256)
+        return Books(0, 0, 0, 0, False)  # as commissioned
+    spent, grant, bound, _, part, part_bound = struct.unpack_from("<QQQQQQ", grants[0].data, 256)
     # One record alone, or a start that was cut off before both told of it: a newer one may be lost.
     cut = len(grants) == 1 or not grants[1].epoch == grants[0].epoch == states[0].epoch
     if cut:
-        grant = bound
-    return Books(grant, spent, struct.unpack_from("<Q", states[0].data, 256 + 64)[0], cut)
+        grant, part = bound, part_bound
+    return Books(grant, part, spent, struct.unpack_from("<Q", states[0].data, 256 + 64)[0], cut)
 
 
 # ---- the storm ----
@@ -112,6 +113,7 @@ class Storm:
         self.ledger = lab.folder / "ledger"
         self.disk = laboratory.SlowDisk(lab.folder, self.ledger)
         self.charged = 0  # to the root when the last life began
+        self.part = 0  # to the budget below
         self.received = 0  # by then
         self.forfeits: list[int] = []  # said by a start, not yet known to be durable: the last one
         self.losses: list[int] = []  # charged and not received, for each kill
@@ -158,8 +160,8 @@ class Storm:
     def judge_start(self) -> None:
         status = self.weir.status()
         budgets = [laboratory.named(status["budgets"], name) for name in ("total", "part")]
-        for budget in budgets:
-            assert budget["charged_wire_bytes"] >= self.charged >= self.received
+        for budget, charged in zip(budgets, (self.charged, self.part)):
+            assert budget["charged_wire_bytes"] >= charged >= self.received, budget["name"]
         for cap in (cap for budget in budgets for cap in budget["caps"]):
             assert cap["limit_bytes"] >= cap["used_bytes"] >= self.received
         said = status["ledger"]["forfeited_bytes"]
@@ -187,7 +189,7 @@ class Storm:
             assert charged == left, "a clean stop is exact"
         self.losses.append(charged - left)
         self.worst[books.cut] = max(self.worst[books.cut], charged - left)
-        self.charged, self.received = books.charged, received
+        self.charged, self.part, self.received = books.charged, books.part, received
 
     def await_state(self, most_s: float) -> None:
         """Until the next STATE record is written, of which GRANTS will be the second half."""
@@ -266,7 +268,7 @@ class Storm:
         assert lost == sum(self.losses)
         assert lost <= books.forfeited <= books.charged
         assert sum(self.forfeits) <= books.forfeited
-        self.charged, self.received = books.charged, received
+        self.charged, self.part, self.received = books.charged, books.part, received
 
 
 def test_storm_of_kills(pair):

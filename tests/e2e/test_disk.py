@@ -98,7 +98,7 @@ class Mount:
              f"{' '.join(map(str, mount))} && echo mounted && exec sleep infinity"], lab.folder / "mount.log")
         lab.processes.append(self.holder)
         self.holder.wait_for("mounted", 20)
-        self.within = ("nsenter", "--mount", "--target", self.holder.child.pid)
+        self.within = ("nsenter", "--mount", "--root", "--target", self.holder.child.pid)
         self.path = Path(f"/proc/{self.holder.child.pid}/root{self.place}")
 
     def device(self) -> str:

@@ -17,6 +17,7 @@ FLOOD_BIT_S = 150_000_000
 BURST_BYTES = 250_000
 SECONDS = 10
 WINDOWS = 50
+TURNS = 3
 
 
 def capture_jitter(frames: list[laboratory.Frame], probes: str) -> tuple[int, int]:
@@ -83,15 +84,12 @@ def test_worst_excess_judges():
     assert worst_excess(times, sizes, 800_000_000) == pytest.approx(by_hand) == pytest.approx(200)
 
 
-@pytest.mark.parametrize("excess,frame_bytes", [("drop", 1442), ("shape", 1442), ("shape", 200)])
-def test_rate_in_every_window(pair, excess, frame_bytes):
-    """A 50 Mbit/s class under a 150 Mbit/s flood: 0.1 % over 10 s, rate x window + burst in all."""
-    policy = pair.pair_policy("50 Mbit/s", f"{BURST_BYTES} B", excess, "50 ms" if excess == "shape" else "")
-    pair.commission(policy)
+def measure_rate(pair, policy, what: str, frame_bytes: int, turn: int) -> float:
+    """The class's rate over WINDOWS windows under a flood, having judged every window of any length."""
     weir = pair.weir(policy)
     clocks = laboratory.Clocks()
     clocks.start()
-    capture = laboratory.Capture(pair, "internet", "net0")
+    capture = laboratory.Capture(pair, "internet", "net0", f"rate{turn}")
     # The probes enter behind Weir, on the wire that it sends on.
     probes = laboratory.Flood(pair, "box", "out0", probe=True, seconds=SECONDS + 1.5)
     flood = laboratory.Flood(pair, "datacenter", "dc0", rate=FLOOD_BIT_S, bytes=frame_bytes,
@@ -114,14 +112,31 @@ def test_rate_in_every_window(pair, excess, frame_bytes):
     rates = window_rates(times, sizes)
     rate = statistics.median(rates)
     laboratory.measured(
-        f"{excess}, frames of {frame_bytes}: {rate / 1e6:.4f} Mbit/s of {ASKED_BIT_S / 1e6:.0f} asked "
+        f"{what}, frames of {frame_bytes}: {rate / 1e6:.4f} Mbit/s of {ASKED_BIT_S / 1e6:.0f} asked "
         f"({(rate / ASKED_BIT_S - 1) * 100:+.4f} %) over {SECONDS} s; worst window {worst:.0f} bytes of "
         f"{BURST_BYTES} burst + {allowance:.0f} (timestamps late by at most {jitter_ns / 1000:.1f} us, "
         f"{probed} probes)")
     assert flooded_bytes * 8 / (SECONDS + 1.5) > 0.9 * FLOOD_BIT_S, "the flood itself was too slow to judge by"
     assert len(rates) == WINDOWS
     assert worst <= BURST_BYTES + allowance
-    assert abs(rate / ASKED_BIT_S - 1) <= 0.001
+    return rate
+
+
+@pytest.mark.parametrize("excess,frame_bytes", [("drop", 1442), ("shape", 1442), ("shape", 200)])
+def test_rate_in_every_window(pair, excess, frame_bytes):
+    """A 50 Mbit/s class under a 150 Mbit/s flood: 0.1 % over 10 s, rate x window + burst in all.
+
+    Never more, in any of up to three turns. Less is what a class gets whose worker's CPU is away for
+    longer than its burst lasts: on a busy machine one turn may be so, but not all.
+    """
+    policy = pair.pair_policy("50 Mbit/s", f"{BURST_BYTES} B", excess, "50 ms" if excess == "shape" else "")
+    pair.commission(policy)
+    for turn in range(TURNS):
+        rate = measure_rate(pair, policy, excess, frame_bytes, turn)
+        assert rate / ASKED_BIT_S - 1 <= 0.001
+        if rate / ASKED_BIT_S - 1 >= -0.001:
+            return
+    raise AssertionError(f"less than asked in {TURNS} turns")
 
 
 def test_starts_empty(pair):

@@ -18,14 +18,24 @@ struct rte_mempool;
 
 #define WEIR_DEVICE_SIZE 256U
 
+/* How a port's send queues are to be limited in hardware (limiter.h). */
+enum weir_limiter_kind {
+	WEIR_LIMITER_AUTO = 0, /* in a policy only: tm, else queue, else soft */
+	WEIR_LIMITER_TM,       /* rte_tm: a hierarchy of port, groups, queues */
+	WEIR_LIMITER_QUEUE,    /* rte_eth_set_queue_rate_limit */
+	WEIR_LIMITER_SOFT,     /* not at all: the token buckets alone */
+};
+
 struct weir_port_config {
 	char name[WEIR_NAME_SIZE];
 	char device[WEIR_DEVICE_SIZE]; /* PCI address, or vdev name and arguments */
 	uint32_t mtu_bytes;            /* layer 3, WEIR_MTU_MIN to WEIR_MTU_MAX */
 	uint32_t rx_queues;            /* asked: 1 to WEIR_QUEUES_MAX */
-	uint32_t tx_queues;            /* asked: one a worker */
+	uint32_t tx_queues;            /* asked: one a worker; see tx_each */
 	uint32_t rx_descriptors;       /* a queue; 0: the driver's own default */
 	uint32_t tx_descriptors;
+	enum weir_limiter_kind limiter; /* of an outside port; default auto */
+	bool limiter_required;          /* without hardware limits that hold, nothing is sent */
 };
 
 struct weir_port {
@@ -35,6 +45,12 @@ struct weir_port {
 	uint16_t tx_queues;      /* granted */
 	uint16_t rx_descriptors; /* a queue, granted */
 	uint16_t tx_descriptors;
+	/*
+	 * Send queues of each worker that sends on an outside port whose queues are to be limited,
+	 * set between open and start, with config.tx_queues. 0 or 1: one a worker.
+	 */
+	uint16_t tx_each;
+	bool completions;       /* weir_port_completions, once started */
 	int node;               /* NUMA node of the device, or WEIR_NODE_ANY */
 	unsigned int interface; /* index of the kernel's own behind it; 0: none */
 	bool attached;          /* port_id is ours */
@@ -78,6 +94,12 @@ int weir_port_start(struct weir_port *port, char *error, size_t error_size)
  */
 int weir_port_restart(struct weir_port *port) __attribute__((warn_unused_result));
 
+/*
+ * Takes a started port's link down, as far as its driver can, while workers may still use it: what
+ * is sent from now on does not leave.
+ */
+void weir_port_cut(const struct weir_port *port);
+
 /* Stops a started port: no frame is received or sent after it. */
 void weir_port_stop(struct weir_port *port);
 
@@ -95,6 +117,12 @@ void weir_port_describe(const struct weir_port *port, char *line, size_t size);
  * is up again by the time that anybody asks. Any thread.
  */
 uint32_t weir_port_downs(const struct weir_port *port);
+
+/*
+ * Whether a started port tells what has left its send queues (dataplane/departures.h): its driver
+ * is known to, the queues were set up for it (tx_each), and it answers.
+ */
+bool weir_port_completions(const struct weir_port *port);
 
 /* Link state now. speed_mbit_s is 0 where the driver doesn't know. Returns true when up. */
 bool weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a port tells about itself. */
 #include "drivers/interface.h"
+#include "drivers/limiter_driver.h"
 #include "drivers/memory.h"
 #include "drivers/port.h"
 
@@ -52,6 +53,22 @@ weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s)
 		*speed_mbit_s = link.link_speed;
 	return link.link_status == RTE_ETH_LINK_UP &&
 	       (port->interface == 0 || interface_is_up(port->interface));
+}
+
+bool
+weir_port_completions(const struct weir_port *port)
+{
+	uint16_t rs_thresh = weir_limiter_driver_rs_thresh(port->driver);
+	struct rte_eth_txq_info info = {0};
+
+	if (!port->started || port->tx_each < 2 ||
+	    (!weir_limiter_driver_find(port->driver, true)->completions &&
+	     !weir_limiter_driver_find(port->driver, false)->completions))
+		return false;
+	if (rs_thresh != 0 && (rte_eth_tx_queue_info_get(port->port_id, 0, &info) != 0 ||
+	                       info.conf.tx_rs_thresh != rs_thresh))
+		return false;
+	return rte_eth_tx_descriptor_status(port->port_id, 0, 0) >= 0;
 }
 
 uint32_t

@@ -27,6 +27,11 @@ static struct {
 	uint32_t busy; /* this often the callback can't be taken back yet */
 	int link_result;
 	bool link_up;
+	/* Send queues. */
+	const char *name; /* that the driver says it has; NULL: its own */
+	uint16_t rs_thresh_asked, rs_thresh_granted;
+	uint32_t set_up, links_down;
+	int status; /* of any descriptor */
 } driver;
 
 int __wrap_rte_eth_dev_flow_ctrl_get(uint16_t port_id, struct rte_eth_fc_conf *conf);
@@ -42,6 +47,48 @@ int __wrap_rte_eth_dev_callback_register(uint16_t port_id, enum rte_eth_event_ty
 int __wrap_rte_eth_dev_callback_unregister(uint16_t port_id, enum rte_eth_event_type event,
                                            rte_eth_dev_cb_fn callback, void *argument);
 int __wrap_rte_eth_link_get_nowait(uint16_t port_id, struct rte_eth_link *link);
+
+int __real_rte_eth_tx_queue_setup(uint16_t port_id, uint16_t queue_id, uint16_t n_descriptors,
+                                  unsigned int node, const struct rte_eth_txconf *conf);
+int __wrap_rte_eth_tx_queue_setup(uint16_t port_id, uint16_t queue_id, uint16_t n_descriptors,
+                                  unsigned int node, const struct rte_eth_txconf *conf);
+int __wrap_rte_eth_tx_queue_info_get(uint16_t port_id, uint16_t queue_id,
+                                     struct rte_eth_txq_info *info);
+int __wrap_rte_eth_dev_set_link_down(uint16_t port_id);
+
+int
+__wrap_rte_eth_tx_queue_setup(uint16_t port_id, uint16_t queue_id, uint16_t n_descriptors,
+                              unsigned int node, const struct rte_eth_txconf *conf)
+{
+	driver.set_up++;
+	driver.rs_thresh_asked = conf->tx_rs_thresh;
+	return __real_rte_eth_tx_queue_setup(port_id, queue_id, n_descriptors, node, conf);
+}
+
+int
+__wrap_rte_eth_tx_queue_info_get(uint16_t port_id, uint16_t queue_id, struct rte_eth_txq_info *info)
+{
+	(void)port_id;
+	(void)queue_id;
+	info->conf.tx_rs_thresh = driver.rs_thresh_granted;
+	return 0;
+}
+
+int
+__wrap_rte_eth_dev_set_link_down(uint16_t port_id)
+{
+	(void)port_id;
+	driver.links_down++;
+	return -ENOTSUP;
+}
+
+static int
+tell_status(void *queue, uint16_t offset)
+{
+	(void)queue;
+	(void)offset;
+	return driver.status;
+}
 
 int
 __wrap_rte_eth_dev_flow_ctrl_get(uint16_t port_id, struct rte_eth_fc_conf *conf)
@@ -72,6 +119,8 @@ __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
 	if (driver.has_interrupts)
 		flags |= RTE_ETH_DEV_INTR_LSC;
 	info->dev_flags = &flags;
+	if (driver.name != NULL)
+		info->driver_name = driver.name;
 	return result;
 }
 
@@ -288,6 +337,79 @@ test_no_link_interrupts(void)
 	end_port(&port);
 }
 
+/* Starts a port with many queues of a driver; whether it tells what has left is asked again. */
+static void
+start_queues(struct weir_port *port, const char *name, uint16_t tx_each)
+{
+	struct weir_port_config config = {
+	    .name = "port-under-test",
+	    .device = "net_null0,no-rx=1",
+	    .mtu_bytes = 1500,
+	    .rx_queues = 1,
+	    .tx_queues = 1,
+	};
+	char error[ERROR_SIZE] = "";
+
+	reset_driver();
+	driver.name = name;
+	CU_ASSERT_EQUAL_FATAL(weir_port_open(&config, POOL_FRAMES, port, error, sizeof(error)), 0);
+	port->tx_each = tx_each;
+	port->config.tx_queues = tx_each;
+	CU_ASSERT_EQUAL_FATAL(weir_port_start(port, error, sizeof(error)), 0);
+	CU_ASSERT(!port->completions); /* net_null does not tell */
+	CU_ASSERT_EQUAL(port->tx_queues, tx_each);
+	CU_ASSERT_EQUAL(driver.set_up, tx_each);
+	rte_eth_fp_ops[port->port_id].tx_descriptor_status = tell_status;
+	driver.status = RTE_ETH_TX_DESC_FULL;
+	driver.rs_thresh_granted = driver.rs_thresh_asked;
+}
+
+/* What has left is only asked of drivers that were read, set up as they need it. */
+static void
+test_completions(void)
+{
+	struct weir_port port;
+
+	start_queues(&port, "net_ixgbe", 4);
+	CU_ASSERT_EQUAL(driver.rs_thresh_asked, 1);
+	CU_ASSERT(weir_port_completions(&port));
+	driver.rs_thresh_granted = 32;
+	CU_ASSERT(!weir_port_completions(&port));
+	driver.rs_thresh_granted = 1;
+	driver.status = -EINVAL;
+	CU_ASSERT(!weir_port_completions(&port));
+	end_port(&port);
+
+	/* One queue: nobody asks, and nothing is slowed down for it. */
+	start_queues(&port, "net_ixgbe", 1);
+	CU_ASSERT_EQUAL(driver.rs_thresh_asked, 0);
+	CU_ASSERT(!weir_port_completions(&port));
+	end_port(&port);
+
+	start_queues(&port, "net_txgbe", 4);
+	CU_ASSERT(!weir_port_completions(&port));
+	end_port(&port);
+	start_queues(&port, NULL, 4);
+	CU_ASSERT(!weir_port_completions(&port));
+	end_port(&port);
+}
+
+static void
+test_cut(void)
+{
+	struct weir_port port;
+
+	reset_driver();
+	start_port(&port);
+	weir_port_cut(&port); /* a driver that can't is no reason to stop here */
+	CU_ASSERT_EQUAL(driver.links_down, 1);
+	CU_ASSERT(port.started);
+	weir_port_stop(&port);
+	weir_port_cut(&port);
+	CU_ASSERT_EQUAL(driver.links_down, 1);
+	end_port(&port);
+}
+
 static bool
 start_eal(void)
 {
@@ -320,6 +442,8 @@ static const struct weir_test tests[] = {
     {"flow control is turned off after a restart", test_flow_control_after_restart},
     {"a link that was down for a moment is counted", test_link_interrupts},
     {"a driver without link interrupts", test_no_link_interrupts},
+    {"which ports tell what has left", test_completions},
+    {"a link is taken down at once", test_cut},
 };
 
 int

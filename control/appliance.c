@@ -2,6 +2,7 @@
 #include "control/appliance.h"
 
 #include "control/apply.h"
+#include "control/hardware.h"
 #include "control/ledger_start.h"
 #include "control/placement.h"
 #include "control/watch.h"
@@ -137,23 +138,44 @@ weir_appliance_finish_eal(struct weir_appliance *appliance)
 	weir_eal_finish();
 }
 
+/* What the policy says of a port, for so many send queues of each worker that sends on it. */
+static void
+set_tx_queues(struct weir_appliance *appliance, uint32_t index, uint32_t n_senders, uint32_t each)
+{
+	struct weir_port_config *config = &appliance->ports[index].config;
+	uint32_t descriptors = appliance->config->ports[index].tx_descriptors;
+
+	appliance->ports[index].tx_each = (uint16_t)each;
+	config->tx_queues = each > 1 ? n_senders * each : appliance->config->appliance.n_workers;
+	/* What waits longer than a short ring can hold waits in its class's own queue. */
+	config->tx_descriptors =
+	    each > 1 && descriptors == 0 ? WEIR_PLACEMENT_DESCRIPTORS : descriptors;
+}
+
 static int
 open_port(struct weir_appliance *appliance, uint32_t index, uint32_t pool_frames, char *error)
 {
 	struct weir_port_config config = appliance->config->ports[index];
-	struct weir_port *port = &appliance->ports[index];
-	char line[PORT_LINE_SIZE];
-	int code;
 
 	config.tx_queues = appliance->config->appliance.n_workers;
-	code = weir_port_open(&config, pool_frames, port, error, WEIR_ERROR_SIZE);
+	return weir_port_open(&config, pool_frames, &appliance->ports[index], error,
+	                      WEIR_ERROR_SIZE);
+}
+
+static int
+start_port(struct weir_appliance *appliance, uint32_t index, uint32_t n_senders, char *error)
+{
+	struct weir_port *port = &appliance->ports[index];
+	char line[PORT_LINE_SIZE];
+	int code = weir_port_start(port, error, WEIR_ERROR_SIZE);
+
+	/* What a device says of its queues does not always hold together with the rest. */
+	while (code < 0 && port->tx_each > 1) {
+		set_tx_queues(appliance, index, n_senders, port->tx_each / 2U);
+		code = weir_port_start(port, error, WEIR_ERROR_SIZE);
+	}
 	if (code < 0)
 		return code;
-	code = weir_port_start(port, error, WEIR_ERROR_SIZE);
-	if (code < 0) {
-		weir_port_close(port);
-		return code;
-	}
 	weir_port_describe(port, line, sizeof(line));
 	fprintf(stderr, "weir: %s\n", line);
 	return 0;
@@ -173,34 +195,110 @@ weir_appliance_warn_memory(struct weir_appliance *appliance)
 		                 waiting, appliance->room_frames / 2);
 }
 
-int
-weir_appliance_open_ports(struct weir_appliance *appliance, char *error)
+/* One queue for each sender less on the port that has most. False where none has two. */
+static bool
+take_a_queue(uint16_t *tx_each, uint32_t n_ports)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < n_ports; i++)
+		most = tx_each[i] > tx_each[most] ? i : most;
+	if (tx_each[most] < 2)
+		return false;
+	tx_each[most]--;
+	return true;
+}
+
+/* Sizes all pools for the ports' send queues: fewer of them where memory would not do. */
+static int
+size_pools(struct weir_appliance *appliance, uint16_t *tx_each, uint32_t *pool_frames, char *error)
+{
+	const struct weir_config *config = appliance->config;
+	int code;
+
+	do
+		code = weir_placement_pools(config, tx_each, appliance->huge_pages, pool_frames,
+		                            &appliance->room_frames, error, WEIR_ERROR_SIZE);
+	while (code == -ENOMEM && take_a_queue(tx_each, config->n_ports));
+	return code;
+}
+
+/*
+ * Opens all ports, the outside ones first: how many send queues they can have decides how many
+ * buffers the inside ones need.
+ */
+static int
+open_devices(struct weir_appliance *appliance, uint16_t *tx_each, char *error)
 {
 	const struct weir_config *config = appliance->config;
 	uint32_t pool_frames[WEIR_PORTS_MAX];
-	int code = weir_placement_pools(config, appliance->huge_pages, pool_frames,
-	                                &appliance->room_frames, error, WEIR_ERROR_SIZE);
+	int code = size_pools(appliance, tx_each, pool_frames, error);
 
-	if (code < 0)
-		return code;
-	weir_appliance_warn_memory(appliance);
-	for (uint32_t i = 0; i < config->n_ports; i++) {
-		code = open_port(appliance, i, pool_frames[i], error);
-		if (code < 0) {
-			weir_appliance_close_ports(appliance);
-			return code;
-		}
-		appliance->n_ports++;
+	for (uint32_t i = 0; i < config->n_links && code == 0; i++) {
+		uint32_t in = config->links[i].inside, out = config->links[i].outside;
+
+		code = open_port(appliance, out, pool_frames[out], error);
+		if (code == 0)
+			tx_each[out] = (uint16_t)weir_hardware_queues(
+			    &appliance->ports[out],
+			    weir_placement_senders(config, config->ports[in].rx_queues));
 	}
-	return 0;
+	if (code == 0)
+		code = size_pools(appliance, tx_each, pool_frames, error);
+	for (uint32_t i = 0; i < config->n_links && code == 0; i++) {
+		uint32_t in = config->links[i].inside;
+
+		code = open_port(appliance, in, pool_frames[in], error);
+	}
+	return code;
+}
+
+/* Starts all ports, the inside ones first: their receive queues decide who sends outside. */
+static int
+start_devices(struct weir_appliance *appliance, const uint16_t *tx_each, char *error)
+{
+	const struct weir_config *config = appliance->config;
+	int code = 0;
+
+	for (uint32_t i = 0; i < config->n_links && code == 0; i++)
+		code = start_port(appliance, config->links[i].inside, 0, error);
+	for (uint32_t i = 0; i < config->n_links && code == 0; i++) {
+		uint32_t out = config->links[i].outside;
+		uint32_t n_senders = weir_placement_senders(
+		    config, appliance->ports[config->links[i].inside].rx_queues);
+
+		set_tx_queues(appliance, out, n_senders, tx_each[out]);
+		code = start_port(appliance, out, n_senders, error);
+	}
+	return code;
+}
+
+int
+weir_appliance_open_ports(struct weir_appliance *appliance, char *error)
+{
+	uint16_t tx_each[WEIR_PORTS_MAX] = {0};
+	int code = open_devices(appliance, tx_each, error);
+
+	if (code == 0) {
+		weir_appliance_warn_memory(appliance);
+		code = start_devices(appliance, tx_each, error);
+	}
+	if (code < 0)
+		weir_appliance_close_ports(appliance);
+	else
+		appliance->n_ports = appliance->config->n_ports;
+	return code;
 }
 
 void
 weir_appliance_close_ports(struct weir_appliance *appliance)
 {
-	while (appliance->n_ports > 0) {
-		struct weir_port *port = &appliance->ports[--appliance->n_ports];
+	appliance->n_ports = 0;
+	for (uint32_t i = appliance->config->n_ports; i-- > 0;) {
+		struct weir_port *port = &appliance->ports[i];
 
+		if (port->pool == NULL)
+			continue; /* was not opened */
 		weir_port_stop(port);
 		weir_port_close(port);
 	}
@@ -230,9 +328,14 @@ weir_appliance_make_dataplane(struct weir_appliance *appliance, char *error)
 		workers[w].waiting_max = WAITING_MIN + appliance->room_frames / dataplane.n_workers;
 	if (code == 0)
 		code = weir_apply_first(appliance, &dataplane, error);
+	if (code == 0) {
+		code = weir_hardware_new(appliance, workers, error);
+		if (code == 0)
+			code = weir_watch_first_links(appliance, error);
+		if (code < 0)
+			weir_appliance_free_dataplane(appliance);
+	}
 	free(workers);
-	if (code == 0)
-		weir_watch_links(appliance, true);
 	return code;
 }
 
@@ -242,6 +345,7 @@ weir_appliance_free_dataplane(struct weir_appliance *appliance)
 	bool retired = weir_apply_retire(appliance, 0);
 
 	assert(retired); /* no worker runs any more */
+	weir_hardware_free(appliance);
 	weir_dataplane_free(appliance->dataplane);
 	weir_slots_free(appliance->slots);
 	free(appliance->class_slots);

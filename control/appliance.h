@@ -32,19 +32,24 @@ struct weir_worker_watch {
 /*
  * What becomes of a port whose link goes down (watch.c):
  *
- *   UP -- link down --> DOWN -- workers off it, restarted --> CLEAN -- link up --> UP
+ *   UP -- link down --> DOWN -- workers off it, restarted --> CLEAN -- link up, limits set --> UP
+ *   UP -- sent what nobody charged --> BREACHED
  */
 enum weir_port_state {
 	WEIR_PORT_UP = 0,
 	WEIR_PORT_DOWN,  /* its rings may hold frames that must not leave at once when it returns */
-	WEIR_PORT_CLEAN, /* its rings are empty, its limits are set */
+	WEIR_PORT_CLEAN, /* its rings are empty; its limits may be gone */
+	WEIR_PORT_BREACHED, /* stopped, until Weir is restarted */
 };
 
 struct weir_port_watch {
 	enum weir_port_state state;
-	uint64_t token; /* DOWN: by when no worker uses it any more */
-	uint32_t downs; /* UP: weir_port_downs by then */
-	bool failed;    /* to restart, and told */
+	uint64_t token;        /* DOWN, BREACHED: by when no worker uses it any more */
+	uint32_t downs;        /* UP: weir_port_downs by then */
+	uint32_t speed_mbit_s; /* UP: the link's, by then */
+	uint32_t wait;         /* CLEAN: looks until its limits are tried again */
+	bool failed;           /* to restart, and told */
+	bool refused;          /* its limits, and told */
 };
 
 struct weir_appliance {
@@ -60,11 +65,12 @@ struct weir_appliance {
 
 	bool huge_pages;
 	struct weir_clock clock;
-	uint32_t n_ports;     /* open ones */
+	uint32_t n_ports;     /* all of config's, once they are open */
 	uint64_t room_frames; /* see weir_placement_pools */
 	struct weir_port ports[WEIR_PORTS_MAX];
 	struct weir_port_watch port_watch[WEIR_PORTS_MAX];
 	uint32_t port_speed_mbit_s[WEIR_PORTS_MAX];
+	struct weir_hardware *hardware; /* their limits (hardware.h); NULL: none yet */
 
 	struct weir_dataplane *dataplane;
 	struct weir_worker_watch workers[WEIR_WORKERS_MAX];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/apply.h"
 
+#include "control/hardware.h"
 #include "control/policy.h"
 #include "drivers/memory.h"
 
@@ -463,6 +464,7 @@ change_policy(struct weir_appliance *appliance, struct weir_config *config, char
 	appliance->retired = weir_dataplane_publish(appliance->dataplane, change.snapshot,
 	                                            &appliance->retired_token);
 	weir_config_free(before);
+	weir_hardware_policy(appliance);
 	weir_apply_retire(appliance, 0);
 	weir_appliance_warn_memory(appliance);
 	return 0;

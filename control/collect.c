@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/collect.h"
 
+#include "control/hardware.h"
 #include "control/policy.h"
 
 #include <rte_ethdev.h>
@@ -62,6 +63,7 @@ collect_port(const struct weir_appliance *appliance, uint32_t index, struct weir
 	shown->name = port->config.name;
 	shown->driver = port->driver;
 	shown->up = appliance->port_watch[index].state == WEIR_PORT_UP;
+	shown->breached = appliance->port_watch[index].state == WEIR_PORT_BREACHED;
 	shown->speed_bit_s = (uint64_t)appliance->port_speed_mbit_s[index] * 1000000U;
 	shown->pool_frames = port->pool->size;
 	shown->pool_free_frames = rte_mempool_avail_count(port->pool);
@@ -73,6 +75,39 @@ collect_port(const struct weir_appliance *appliance, uint32_t index, struct weir
 	shown->rx_error_frames = stats.ierrors;
 	shown->rx_no_buffer_frames = stats.rx_nombuf;
 	shown->tx_error_frames = stats.oerrors;
+}
+
+static uint32_t
+count_queues(const struct weir_appliance *appliance)
+{
+	struct weir_hardware_shown shown[WEIR_TX_QUEUES_MAX];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < appliance->n_ports; i++)
+		n += weir_hardware_shown(appliance, i, shown);
+	return n;
+}
+
+static void
+collect_queues(const struct weir_appliance *appliance, struct weir_status *status)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_shown shown[WEIR_TX_QUEUES_MAX];
+		uint32_t n_shown = weir_hardware_shown(appliance, i, shown);
+
+		for (uint32_t k = 0; k < n_shown; k++) {
+			struct weir_status_queue *queue = &status->queues[n++];
+
+			queue->port = appliance->ports[i].config.name;
+			snprintf(queue->queue, sizeof(queue->queue), "%u", shown[k].queue);
+			queue->limit_bit_s = shown[k].programmed_bit_s;
+			queue->measured_bit_s = shown[k].measured_bit_s;
+			queue->waiting_frames = shown[k].waiting_frames;
+			queue->verdict = shown[k].verdict;
+		}
+	}
 }
 
 static void
@@ -101,9 +136,9 @@ struct weir_status *
 weir_collect_status(const struct weir_appliance *appliance)
 {
 	const struct weir_config *config = appliance->config;
-	struct weir_status *status =
-	    weir_status_new(config->appliance.n_workers, appliance->n_ports, config->n_links,
-	                    config->n_classes, config->n_budgets);
+	struct weir_status *status = weir_status_new(
+	    config->appliance.n_workers, appliance->n_ports, count_queues(appliance),
+	    config->n_links, config->n_classes, config->n_budgets);
 
 	if (status == NULL)
 		return NULL;
@@ -122,6 +157,7 @@ weir_collect_status(const struct weir_appliance *appliance)
 		collect_worker(appliance, i, &status->workers[i]);
 	for (uint32_t i = 0; i < status->n_ports; i++)
 		collect_port(appliance, i, &status->ports[i]);
+	collect_queues(appliance, status);
 	for (uint32_t i = 0; i < status->n_links; i++) {
 		status->links[i].name = config->links[i].name;
 		for (unsigned int d = 0; d < WEIR_DIRECTIONS; d++)

@@ -14,9 +14,10 @@ static int
 build(struct weir_config_build *build)
 {
 	static int (*const steps[])(struct weir_config_build *) = {
-	    weir_config_build_appliance, weir_config_build_asset,   weir_config_build_ports,
-	    weir_config_build_links,     weir_config_build_budgets, weir_config_check_endurance,
-	    weir_config_build_classes,   weir_config_build_rules,
+	    weir_config_build_appliance, weir_config_build_asset,    weir_config_build_ports,
+	    weir_config_build_links,     weir_config_build_limiters, weir_config_build_budgets,
+	    weir_config_check_endurance, weir_config_build_classes,  weir_config_build_rules,
+	    weir_config_check_queues,
 	};
 	int rc = 0;
 

@@ -85,6 +85,7 @@ struct weir_config_class {
 	uint64_t rate_bit_s;
 	uint32_t burst_bytes;   /* more than the largest frame of any port, charged */
 	uint32_t backlog_bytes; /* 0 where excess is drop */
+	bool dedicated;         /* wants a send queue of its own where a NIC limits queues */
 };
 
 struct weir_config {

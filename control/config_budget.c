@@ -245,7 +245,7 @@ build_class(struct weir_config_build *build, uint32_t index)
 	const struct weir_raw_class *raw = &build->raw->classes[index];
 	struct weir_config_class *class = &build->config->classes[index];
 	struct weir_config_at at = weir_config_at("classes", index, "backlog");
-	uint32_t excess = EXCESS_SHAPE;
+	uint32_t excess = EXCESS_SHAPE, queue = 0;
 	int rc = weir_config_get_name(build->report, weir_config_at("classes", index, "name"),
 	                              raw->name, class->name);
 
@@ -261,8 +261,12 @@ build_class(struct weir_config_build *build, uint32_t index)
 	if (rc == 0 && raw->excess != NULL)
 		rc = weir_config_get_word(build->report, weir_config_at("classes", index, "excess"),
 		                          raw->excess, excess_words, &excess);
+	if (rc == 0 && raw->queue != NULL)
+		rc = weir_config_get_word(build->report, weir_config_at("classes", index, "queue"),
+		                          raw->queue, weir_config_queues, &queue);
 	if (rc != 0)
 		return rc;
+	class->dedicated = queue == 1;
 	if (excess == EXCESS_SHAPE)
 		return get_backlog(build, at, raw->backlog, class);
 	if (raw->backlog != NULL)

@@ -23,11 +23,15 @@ int weir_config_build_ledger(struct weir_config_build *build, const struct weir_
 int weir_config_build_asset(struct weir_config_build *build);
 int weir_config_build_ports(struct weir_config_build *build);
 int weir_config_build_links(struct weir_config_build *build);
+/* The ports' keys that only make sense outside: behind the links, which say what that is. */
+int weir_config_build_limiters(struct weir_config_build *build);
 int weir_config_build_budgets(struct weir_config_build *build);
 /* Refuses a TPM's witness that would wear out: behind the budgets, whose caps say how soon. */
 int weir_config_check_endurance(struct weir_config_build *build);
 int weir_config_build_classes(struct weir_config_build *build);
 int weir_config_build_rules(struct weir_config_build *build);
+/* Refuses more classes with a queue of their own on a link than any port has queues. */
+int weir_config_check_queues(struct weir_config_build *build);
 
 /*
  * Sorts a section's names, which the structs already have, and refuses one that is there twice.

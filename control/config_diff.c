@@ -192,6 +192,10 @@ diff_port(const struct diff *diff, const struct weir_port_config *from,
 	            to->rx_descriptors);
 	diff_number(diff, what, "tx_descriptors", "default", from->tx_descriptors,
 	            to->tx_descriptors);
+	say_text(diff, what, "limiter", weir_config_word_of(weir_config_limiters, from->limiter),
+	         weir_config_word_of(weir_config_limiters, to->limiter));
+	say_text(diff, what, "limiter_required", from->limiter_required ? "true" : "false",
+	         to->limiter_required ? "true" : "false");
 }
 
 /* A port that has another number and the same name has been told about as a port. */
@@ -355,6 +359,11 @@ diff_class(const struct diff *diff, const struct weir_config_class *from,
 		say(diff, to->backlog_bytes != 0 ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_TIGHTENS,
 		    "class %s: excess %s", from->name,
 		    to->backlog_bytes != 0 ? "drop -> shape" : "shape -> drop");
+	/* The bucket rules in either queue. */
+	if (from->dedicated != to->dedicated)
+		say(diff, WEIR_CHANGE_NEUTRAL, "class %s: queue %s -> %s", from->name,
+		    weir_config_word_of(weir_config_queues, from->dedicated),
+		    weir_config_word_of(weir_config_queues, to->dedicated));
 }
 
 static void

@@ -86,6 +86,15 @@ print_asset(FILE *out, const struct weir_config_asset *asset)
 	fprintf(out, "  survive: %s\n", weir_quantity_print_duration(asset->survive_ns, text));
 }
 
+static bool
+is_outside(const struct weir_config *config, uint32_t port)
+{
+	for (uint32_t i = 0; i < config->n_links; i++)
+		if (config->links[i].outside == port)
+			return true;
+	return false;
+}
+
 static void
 print_ports(FILE *out, const struct weir_config *config)
 {
@@ -99,6 +108,10 @@ print_ports(FILE *out, const struct weir_config *config)
 			fprintf(out, "    rx_descriptors: %u\n", port->rx_descriptors);
 		if (port->tx_descriptors != 0)
 			fprintf(out, "    tx_descriptors: %u\n", port->tx_descriptors);
+		if (is_outside(config, i))
+			fprintf(out, "    limiter: %s\n    limiter_required: %s\n",
+			        weir_config_word_of(weir_config_limiters, port->limiter),
+			        weir_config_word_of(weir_config_booleans, port->limiter_required));
 	}
 	fprintf(out, "links:\n");
 	for (uint32_t i = 0; i < config->n_links; i++)
@@ -152,6 +165,8 @@ print_classes(FILE *out, const struct weir_config *config)
 		else
 			fprintf(out, "    excess: shape\n    backlog: %s\n",
 			        weir_quantity_print_bytes(class->backlog_bytes, text));
+		fprintf(out, "    queue: %s\n",
+		        weir_config_word_of(weir_config_queues, class->dedicated));
 	}
 }
 

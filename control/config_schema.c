@@ -76,6 +76,8 @@ static const cyaml_schema_field_t port_fields[] = {
     TEXT_OPTIONAL(struct weir_raw_port, rx_queues),
     TEXT_OPTIONAL(struct weir_raw_port, rx_descriptors),
     TEXT_OPTIONAL(struct weir_raw_port, tx_descriptors),
+    TEXT_OPTIONAL(struct weir_raw_port, limiter),
+    TEXT_OPTIONAL(struct weir_raw_port, limiter_required),
     CYAML_FIELD_END,
 };
 
@@ -110,6 +112,7 @@ static const cyaml_schema_field_t class_fields[] = {
     TEXT(struct weir_raw_class, burst),
     TEXT_OPTIONAL(struct weir_raw_class, excess),
     TEXT_OPTIONAL(struct weir_raw_class, backlog),
+    TEXT_OPTIONAL(struct weir_raw_class, queue),
     CYAML_FIELD_END,
 };
 

@@ -27,6 +27,7 @@ struct weir_raw_asset {
 
 struct weir_raw_port {
 	char *name, *device, *mtu, *rx_queues, *rx_descriptors, *tx_descriptors;
+	char *limiter, *limiter_required;
 };
 
 struct weir_raw_link {
@@ -44,7 +45,7 @@ struct weir_raw_budget {
 };
 
 struct weir_raw_class {
-	char *name, *budget, *rate, *burst, *excess, *backlog;
+	char *name, *budget, *rate, *burst, *excess, *backlog, *queue;
 };
 
 struct weir_raw_rule {

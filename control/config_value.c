@@ -25,6 +25,16 @@ const struct weir_config_word weir_config_witnesses[] = {
     {NULL, 0},
 };
 
+const struct weir_config_word weir_config_limiters[] = {
+    {"auto", WEIR_LIMITER_AUTO},
+    {"tm", WEIR_LIMITER_TM},
+    {"queue", WEIR_LIMITER_QUEUE},
+    {"soft", WEIR_LIMITER_SOFT},
+    {NULL, 0},
+};
+
+const struct weir_config_word weir_config_queues[] = {{"auto", 0}, {"dedicated", 1}, {NULL, 0}};
+
 const struct weir_config_word weir_config_booleans[] = {{"true", 1}, {"false", 0}, {NULL, 0}};
 
 /* IANA's ethertypes; llc stands for the length field of an 802.3 frame. */

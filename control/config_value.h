@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The values of a policy, each from its text and with its range: what is refused is reported with
- * the place that the caller names. All return 0 or -EINVAL. Part of config.h; nothing else uses it.
+ * the place that the caller names. All return 0 or -EINVAL. Part of config.h; only hardware_plan.c
+ * uses its names as well.
  */
 #ifndef WEIR_CONTROL_CONFIG_VALUE_H
 #define WEIR_CONTROL_CONFIG_VALUE_H
@@ -18,6 +19,8 @@ struct weir_config_word {
 extern const struct weir_config_word weir_config_huge_pages[];
 extern const struct weir_config_word weir_config_booleans[];
 extern const struct weir_config_word weir_config_witnesses[];
+extern const struct weir_config_word weir_config_limiters[];
+extern const struct weir_config_word weir_config_queues[]; /* 1: a queue of its own */
 extern const struct weir_config_word weir_config_ethertypes[];
 extern const struct weir_config_word weir_config_protocols[];
 

@@ -98,6 +98,8 @@ static const struct weir_fact port[] = {
     PLAIN("driver", TEXT, struct weir_status_port, driver),
     METRIC(GAUGE, "up", NULL, NULL, BOOL, struct weir_status_port, up,
            "Whether the port's link is up"),
+    METRIC(GAUGE, "breached", NULL, NULL, BOOL, struct weir_status_port, breached,
+           "Whether the port sent what nobody charged, and was stopped until a restart"),
     METRIC(GAUGE, "speed_bit_s", "speed_bits_per_second", "bits_per_second", U64,
            struct weir_status_port, speed_bit_s, "Speed of the port's link, 0 if unknown"),
     METRIC(COUNTER, "rx_frames", NULL, "frames", U64, struct weir_status_port, rx_frames,
@@ -118,6 +120,21 @@ static const struct weir_fact port[] = {
            pool_free_frames, "Buffers of the port's pool that are free"),
 };
 const struct weir_facts weir_facts_port = FACTS("weir_port", "port", port);
+
+static const struct weir_fact queue[] = {
+    PLAIN("port", TEXT, struct weir_status_queue, port),
+    PLAIN("queue", STRING, struct weir_status_queue, queue),
+    METRIC(GAUGE, "limit_bit_s", "limit_bits_per_second", "bits_per_second", U64,
+           struct weir_status_queue, limit_bit_s,
+           "Limit that the NIC was given for a queue of each worker"),
+    METRIC(GAUGE, "measured_bit_s", "measured_bits_per_second", "bits_per_second", U64,
+           struct weir_status_queue, measured_bit_s,
+           "What the queue sent a second while frames waited in it; 0: not measured yet"),
+    METRIC(GAUGE, "waiting_frames", NULL, "frames", U64, struct weir_status_queue, waiting_frames,
+           "Frames in the NIC's queue that are not known to have left"),
+    PLAIN("verdict", TEXT, struct weir_status_queue, verdict),
+};
+const struct weir_facts weir_facts_queue = FACTS("weir_queue", "port", queue);
 
 static const struct weir_fact flow[] = {
     METRIC(COUNTER, "rx_frames", NULL, "frames", U64, struct weir_flow_totals, rx_frames,

@@ -2,6 +2,7 @@
 /* weir: reads a policy, and checks it, prints it, commissions its ledger, or runs it. */
 #include "control/appliance.h"
 #include "control/apply.h"
+#include "control/hardware.h"
 #include "control/ledger_start.h"
 #include "control/routes.h"
 #include "control/server.h"
@@ -24,7 +25,7 @@
 #define N_SIGNALS      3U
 
 #define PULSE_MS       50
-#define LINKS_MS       50
+#define LINKS_MS       (WEIR_HARDWARE_LOOK_NS / WEIR_NS_PER_MS)
 #define RETIRE_MS      5
 #define STOP_REPLY_MS  10 /* for the answer to a request to stop */
 
@@ -60,7 +61,7 @@ static const char help[] =
     "    weir --commission policy.yaml   once for a new box: a ledger is never made by itself\n"
     "    weir policy.yaml                run; needs root, or access to the ports and memory\n"
     "\n"
-    "While it runs: weirctl status, top, watch, check, diff, apply, show, stop.\n"
+    "While it runs: weirctl status, hardware, top, watch, check, diff, apply, show, stop.\n"
     "SIGTERM and SIGINT stop it cleanly, SIGHUP reads FILE again.\n"
     "Exit status: 0, or 1 if it failed, or 2 for a bad policy or bad usage.\n";
 
@@ -231,7 +232,8 @@ on_links(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	weir_watch_links(box->appliance, false);
+	weir_watch_links(box->appliance);
+	weir_hardware_tick(box->appliance, weir_clock_boot_ns());
 }
 
 static void

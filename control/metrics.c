@@ -177,6 +177,19 @@ get_port(const struct weir_status *status, size_t index, struct subject *subject
 }
 
 static bool
+get_queue(const struct weir_status *status, size_t index, struct subject *subject)
+{
+	if (index >= status->n_queues)
+		return false;
+	*subject = (struct subject){
+	    .thing = &status->queues[index],
+	    .labels = {{weir_facts_queue.label, status->queues[index].port},
+	               {"queue", status->queues[index].queue}},
+	};
+	return true;
+}
+
+static bool
 get_flow(const struct weir_status *status, size_t index, struct subject *subject)
 {
 	size_t link = index / WEIR_DIRECTIONS;
@@ -309,6 +322,7 @@ weir_metrics_write(const struct weir_status *status, FILE *out)
 	write_facts(status, &weir_facts_ledger, get_ledger, out);
 	write_facts(status, &weir_facts_worker, get_worker, out);
 	write_facts(status, &weir_facts_port, get_port, out);
+	write_facts(status, &weir_facts_queue, get_queue, out);
 	write_facts(status, &weir_facts_flow, get_flow, out);
 	write_drops(status, out);
 	write_facts(status, &weir_facts_class, get_class, out);

@@ -65,15 +65,38 @@ peer_of(const struct weir_config *config, uint32_t port, bool *inside)
 	return NULL;
 }
 
+uint32_t
+weir_placement_senders(const struct weir_config *config, uint32_t rx_queues)
+{
+	return rx_queues < config->appliance.n_workers ? rx_queues : config->appliance.n_workers;
+}
+
+/* Frames that can be in the send rings of a port for frames of its peer. */
 static uint64_t
-frames_in_flight(const struct weir_config *config, uint32_t port, bool *inside)
+frames_in_rings(const struct weir_config *config, const struct weir_port_config *peer,
+                uint32_t port, const uint16_t *tx_each)
+{
+	const struct weir_port_config *out = &config->ports[port];
+	uint64_t each = tx_each[port];
+	uint32_t configured = out->tx_descriptors;
+
+	if (each < 2)
+		return config->appliance.n_workers * descriptors(configured);
+	if (configured == 0)
+		configured = WEIR_PLACEMENT_DESCRIPTORS;
+	return weir_placement_senders(config, peer->rx_queues) * each * configured;
+}
+
+static uint64_t
+frames_in_flight(const struct weir_config *config, uint32_t port, const uint16_t *tx_each,
+                 bool *inside)
 {
 	const struct weir_port_config *own = &config->ports[port];
 	const struct weir_port_config *peer = peer_of(config, port, inside);
-	uint64_t workers = config->appliance.n_workers;
 
 	return (uint64_t)own->rx_queues * descriptors(own->rx_descriptors) +
-	       workers * (descriptors(peer->tx_descriptors) + WORKER_FRAMES);
+	       frames_in_rings(config, own, (uint32_t)(peer - config->ports), tx_each) +
+	       (uint64_t)config->appliance.n_workers * WORKER_FRAMES;
 }
 
 uint64_t
@@ -88,8 +111,8 @@ weir_placement_waiting(const struct weir_config *config)
 }
 
 int
-weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t *pool_frames,
-                     uint64_t *room_frames, char *error, size_t error_size)
+weir_placement_pools(const struct weir_config *config, const uint16_t *tx_each, bool huge_pages,
+                     uint32_t *pool_frames, uint64_t *room_frames, char *error, size_t error_size)
 {
 	uint64_t room =
 	    config->appliance.memory_bytes / POOL_SHARE_DENOMINATOR * POOL_SHARE_NUMERATOR;
@@ -99,7 +122,7 @@ weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t
 	bool inside;
 
 	for (uint32_t i = 0; i < config->n_ports; i++) {
-		uint64_t frames = frames_in_flight(config, i, &inside);
+		uint64_t frames = frames_in_flight(config, i, tx_each, &inside);
 
 		assert(frames <= UINT32_MAX / 2);
 		pool_frames[i] = (uint32_t)frames;
@@ -181,6 +204,38 @@ add_queues(const struct weir_config *config, const struct weir_port *ports, uint
 	return 0;
 }
 
+bool
+weir_placement_sends(const struct weir_worker_config *worker, uint32_t link)
+{
+	for (uint32_t i = 0; i < worker->n_rx; i++)
+		if (worker->rx[i].link == link && worker->rx[i].direction == WEIR_EGRESS)
+			return true;
+	return false;
+}
+
+/* Gives the senders of a link their part of the outside port's send queues. */
+static void
+share_tx_queues(const struct weir_config *config, const struct weir_port *out, uint32_t link,
+                struct weir_worker_config *workers)
+{
+	uint16_t first = 0;
+
+	if (out->tx_each < 2)
+		return;
+	for (uint32_t w = 0; w < config->appliance.n_workers; w++) {
+		if (!weir_placement_sends(&workers[w], link))
+			continue;
+		assert(first + out->tx_each <= out->tx_queues);
+		workers[w].tx[link] = (struct weir_tx){
+		    .first_queue = first,
+		    .n_queues = out->tx_each,
+		    .n_descriptors = out->tx_descriptors,
+		    .completions = out->completions,
+		};
+		first = (uint16_t)(first + out->tx_each);
+	}
+}
+
 int
 weir_placement_workers(const struct weir_config *config, const struct weir_port *ports,
                        struct weir_worker_config *workers, char *error, size_t error_size)
@@ -202,6 +257,7 @@ weir_placement_workers(const struct weir_config *config, const struct weir_port 
 			if (code < 0)
 				return code;
 		}
+		share_tx_queues(config, &ports[config->links[link].outside], link, workers);
 	}
 	return 0;
 }

@@ -10,8 +10,18 @@
 #include "dataplane/worker.h"
 #include "drivers/port.h"
 
+/* A send queue's descriptors on a port with many, where the policy names no number. */
+#define WEIR_PLACEMENT_DESCRIPTORS 256U
+
 /*
- * Receive buffers of each port, by the config's port index.
+ * Workers that send on a link's outside port, whose inside port has so many receive queues: each
+ * queue goes to one worker in turn.
+ */
+uint32_t weir_placement_senders(const struct weir_config *config, uint32_t rx_queues);
+
+/*
+ * Receive buffers of each port, by the config's port index. tx_each: send queues of each worker
+ * that sends on a port (struct weir_port), likewise.
  *
  * Always: as many as can be in descriptor rings (the port's own for receiving, its link's other
  * port's for sending) and in workers' hands and caches. Ports on the inside also get two for every
@@ -23,21 +33,26 @@
  * room_frames gets how many frames may wait at one link, at the port that has room for fewest.
  * Returns 0, or -ENOMEM with one line in error when not even the rings fit.
  */
-int weir_placement_pools(const struct weir_config *config, bool huge_pages, uint32_t *pool_frames,
-                         uint64_t *room_frames, char *error, size_t error_size)
-    __attribute__((warn_unused_result));
+int weir_placement_pools(const struct weir_config *config, const uint16_t *tx_each, bool huge_pages,
+                         uint32_t *pool_frames, uint64_t *room_frames, char *error,
+                         size_t error_size) __attribute__((warn_unused_result));
 
 /* Frames that may wait in all queues by the classes' backlog limits, all being the shortest. */
 uint64_t weir_placement_waiting(const struct weir_config *config);
 
 /*
  * The workers' configs, n_workers of the policy: each receive queue of each link and direction to
- * one worker in turn. ports are open and by the config's port index.
+ * one worker in turn. ports are started and by the config's port index. Where an outside port has
+ * several send queues for each sender (tx_each), the s-th worker that sends on it gets the s-th
+ * tx_each of them.
  * Returns 0, or -EXDEV with one line in error when a worker would be on another NUMA node than a
  * port of its and the policy does not allow it.
  */
 int weir_placement_workers(const struct weir_config *config, const struct weir_port *ports,
                            struct weir_worker_config *workers, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+
+/* Whether a worker sends on a link's outside port. */
+bool weir_placement_sends(const struct weir_worker_config *worker, uint32_t link);
 
 #endif

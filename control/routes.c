@@ -3,6 +3,7 @@
 
 #include "control/apply.h"
 #include "control/collect.h"
+#include "control/hardware.h"
 #include "control/metrics.h"
 
 #include <assert.h>
@@ -100,6 +101,12 @@ get_status(struct call *call)
 
 	reply_json(call->request, 200, status == NULL ? NULL : weir_status_json(status));
 	weir_status_free(status);
+}
+
+static void
+get_hardware(struct call *call)
+{
+	reply_json(call->request, 200, weir_hardware_json(call->routes->appliance));
 }
 
 static void
@@ -280,6 +287,7 @@ struct route {
 
 static const struct route table[] = {
     {"/v1/status", EVHTTP_REQ_GET, NULL, 0, get_status},
+    {"/v1/hardware", EVHTTP_REQ_GET, NULL, 0, get_hardware},
     {"/v1/policy", EVHTTP_REQ_GET, NULL, 0, get_policy},
     {"/v1/events", EVHTTP_REQ_GET, "after", UINT64_MAX, get_events},
     {"/metrics", EVHTTP_REQ_GET, NULL, 0, get_metrics},

@@ -2,12 +2,19 @@
 /*
  * What can be asked of a running Weir:
  *
- *   GET  /v1/status          JSON: all numbers (status.h)
- *   GET  /v1/policy          YAML: the policy in force, defaults filled in
+ *   GET  /v1/status            JSON: all numbers (status.h)
+ *
+ *   GET  /v1/hardware          JSON: the NICs' own limits, asked and measured (hardware.h)
+ *
+ *   GET  /v1/policy            YAML: the policy in force, defaults filled in
+ *
  *   GET  /v1/events[?after=N]  JSON lines: events above number N, and then those to come
- *   GET  /metrics            OpenMetrics text
+ *
+ *   GET  /metrics              OpenMetrics text
+ *
  *   POST /v1/policy[?check=1]  YAML: puts a policy in force; with check=1 only says what it would
- * do POST /v1/stop            stops cleanly
+ *
+ *   POST /v1/stop              stops cleanly
  *
  * Answers of POST are JSON: {"ok": true, "generation": N, "restart": bool, "changes": [{"change":
  * "tightens" | "loosens" | "neutral" | "restart", "what": "..."}]} or {"ok": false, "error": "..."}

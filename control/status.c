@@ -6,8 +6,8 @@
 #include <string.h>
 
 struct weir_status *
-weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_links, uint32_t n_classes,
-                uint32_t n_budgets)
+weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_queues, uint32_t n_links,
+                uint32_t n_classes, uint32_t n_budgets)
 {
 	struct weir_status *status = calloc(1, sizeof(*status));
 
@@ -15,17 +15,19 @@ weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_links, uint32_t
 		return NULL;
 	status->n_workers = n_workers;
 	status->n_ports = n_ports;
+	status->n_queues = n_queues;
 	status->n_links = n_links;
 	status->n_classes = n_classes;
 	status->n_budgets = n_budgets;
 	/* One more of each, so that none is a request for nothing. */
 	status->workers = calloc((size_t)n_workers + 1, sizeof(*status->workers));
 	status->ports = calloc((size_t)n_ports + 1, sizeof(*status->ports));
+	status->queues = calloc((size_t)n_queues + 1, sizeof(*status->queues));
 	status->links = calloc((size_t)n_links + 1, sizeof(*status->links));
 	status->classes = calloc((size_t)n_classes + 1, sizeof(*status->classes));
 	status->budgets = calloc((size_t)n_budgets + 1, sizeof(*status->budgets));
-	if (status->workers == NULL || status->ports == NULL || status->links == NULL ||
-	    status->classes == NULL || status->budgets == NULL) {
+	if (status->workers == NULL || status->ports == NULL || status->queues == NULL ||
+	    status->links == NULL || status->classes == NULL || status->budgets == NULL) {
 		weir_status_free(status);
 		return NULL;
 	}
@@ -39,6 +41,7 @@ weir_status_free(struct weir_status *status)
 		return;
 	free(status->workers);
 	free(status->ports);
+	free(status->queues);
 	free(status->links);
 	free(status->classes);
 	free(status->budgets);
@@ -208,6 +211,12 @@ port_json(const void *thing)
 }
 
 static json_t *
+queue_json(const void *thing)
+{
+	return facts_json(&weir_facts_queue, thing);
+}
+
+static json_t *
 class_json(const void *thing)
 {
 	return facts_json(&weir_facts_class, thing);
@@ -243,6 +252,9 @@ weir_status_json(const struct weir_status *status)
 	                    worker_json)) ||
 	    !set(object, "ports",
 	         array_json(status->ports, status->n_ports, sizeof(*status->ports), port_json)) ||
+	    !set(object, "queues",
+	         array_json(status->queues, status->n_queues, sizeof(*status->queues),
+	                    queue_json)) ||
 	    !set(object, "links",
 	         array_json(status->links, status->n_links, sizeof(*status->links), link_json)) ||
 	    !set(object, "classes",

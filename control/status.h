@@ -33,10 +33,21 @@ struct weir_status_port {
 	const char *name;
 	const char *driver;
 	bool up;
+	bool breached;        /* it sent what nobody charged, and was stopped */
 	uint64_t speed_bit_s; /* 0: the driver does not know */
 	uint64_t rx_frames, tx_frames, rx_missed_frames, rx_error_frames, rx_no_buffer_frames;
 	uint64_t tx_error_frames;
 	uint64_t pool_frames, pool_free_frames;
+};
+
+/* A send queue that is limited in hardware. */
+struct weir_status_queue {
+	const char *port;
+	char queue[12];
+	uint64_t limit_bit_s;    /* as programmed */
+	uint64_t measured_bit_s; /* 0: it never had a backlog to measure by */
+	uint64_t waiting_frames;
+	const char *verdict;
 };
 
 struct weir_status_link {
@@ -69,17 +80,18 @@ struct weir_status {
 	uint64_t largest_frame_bytes; /* charged; what a cap must leave for every frame to fit */
 	struct weir_status_policy policy;
 	struct weir_ledger_status ledger;
-	uint32_t n_workers, n_ports, n_links, n_classes, n_budgets;
+	uint32_t n_workers, n_ports, n_queues, n_links, n_classes, n_budgets;
 	struct weir_status_worker *workers;
 	struct weir_status_port *ports;
+	struct weir_status_queue *queues;
 	struct weir_status_link *links;
 	struct weir_status_class *classes;
 	struct weir_status_budget *budgets;
 };
 
 /* A status with room for so many of each, all zero. NULL when memory runs out. */
-struct weir_status *weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_links,
-                                    uint32_t n_classes, uint32_t n_budgets);
+struct weir_status *weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_queues,
+                                    uint32_t n_links, uint32_t n_classes, uint32_t n_budgets);
 void weir_status_free(struct weir_status *status);
 
 /* What a fact's field holds, in C. */
@@ -126,6 +138,7 @@ extern const struct weir_facts weir_facts_policy;
 extern const struct weir_facts weir_facts_ledger;
 extern const struct weir_facts weir_facts_worker;
 extern const struct weir_facts weir_facts_port;
+extern const struct weir_facts weir_facts_queue; /* struct weir_status_queue */
 extern const struct weir_facts weir_facts_flow;  /* struct weir_flow_totals */
 extern const struct weir_facts weir_facts_class; /* struct weir_status_class */
 extern const struct weir_facts weir_facts_budget;

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/watch.h"
 
+#include "control/hardware.h"
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Looks between two tries to set the limits of a port: a second. */
+#define RETRY_LOOKS 20U
 
 static void
 measure_share(struct weir_worker_watch *watch, uint64_t rounds, uint64_t busy_rounds)
@@ -80,6 +87,7 @@ clean_port(struct weir_appliance *appliance, uint32_t index)
 
 	if (!weir_dataplane_quiescent(appliance->dataplane, watch->token, false))
 		return;
+	weir_hardware_forget(appliance, index);
 	code = weir_port_restart(port);
 	if (code == -EAGAIN)
 		return;
@@ -92,38 +100,161 @@ clean_port(struct weir_appliance *appliance, uint32_t index)
 	watch->failed = code != 0;
 }
 
+/* No worker uses the port from the next fence on. */
 static void
-watch_link(struct weir_appliance *appliance, uint32_t index, bool quietly)
+take_out(struct weir_appliance *appliance, uint32_t index, enum weir_port_state state)
+{
+	struct weir_port_watch *watch = &appliance->port_watch[index];
+
+	watch->state = state;
+	weir_dataplane_set_link_up(appliance->dataplane, appliance->ports[index].port_id, false);
+	watch->token = weir_dataplane_fence(appliance->dataplane);
+}
+
+void
+weir_watch_restart(struct weir_appliance *appliance, uint32_t index, const char *why)
+{
+	take_out(appliance, index, WEIR_PORT_DOWN);
+	weir_events_post(appliance->events, WEIR_WARNING, "port_restart", "port %s: %s",
+	                 appliance->ports[index].config.name, why);
+}
+
+void
+weir_watch_breach(struct weir_appliance *appliance, uint32_t index)
+{
+	/* At once, as far as the driver can: a worker that hangs must not keep it sending. */
+	weir_port_cut(&appliance->ports[index]);
+	take_out(appliance, index, WEIR_PORT_BREACHED);
+}
+
+/* Stops a port that has sent too much. It is never started again. */
+static void
+stop_port(struct weir_appliance *appliance, uint32_t index)
+{
+	struct weir_port *port = &appliance->ports[index];
+
+	if (!port->started || !weir_dataplane_quiescent(appliance->dataplane,
+	                                                appliance->port_watch[index].token, false))
+		return;
+	weir_hardware_forget(appliance, index);
+	weir_port_stop(port);
+}
+
+/* Sets the limits of a port whose link is up, and lets workers use it. 0 or -errno: not yet. */
+static int
+bring_up(struct weir_appliance *appliance, uint32_t index, char *error)
+{
+	struct weir_port_watch *watch = &appliance->port_watch[index];
+	int code = weir_hardware_program(appliance, index, error);
+
+	if (code == -EAGAIN) {
+		take_out(appliance, index, WEIR_PORT_DOWN);
+	} else if (code < 0) {
+		watch->wait = RETRY_LOOKS;
+	} else {
+		watch->state = WEIR_PORT_UP;
+		watch->speed_mbit_s = appliance->port_speed_mbit_s[index];
+		weir_dataplane_set_link_up(appliance->dataplane, appliance->ports[index].port_id,
+		                           true);
+	}
+	return code;
+}
+
+/* A port that is clean and whose link is up. */
+static void
+use_again(struct weir_appliance *appliance, uint32_t index)
+{
+	struct weir_port_watch *watch = &appliance->port_watch[index];
+	char error[WEIR_ERROR_SIZE] = "";
+	int code;
+
+	if (watch->wait > 0) {
+		watch->wait--;
+		return;
+	}
+	code = bring_up(appliance, index, error);
+	if (code == 0)
+		weir_events_post(appliance->events, WEIR_INFO, "link_up", "port %s: link is up",
+		                 appliance->ports[index].config.name);
+	else if (!watch->refused)
+		weir_events_post(appliance->events, WEIR_ALARM, "limits_failed", "%s", error);
+	watch->refused = code != 0;
+}
+
+/* A port in use: whether its link is still what it was. */
+static void
+watch_up(struct weir_appliance *appliance, uint32_t index, bool up, uint32_t downs)
+{
+	struct weir_port_watch *watch = &appliance->port_watch[index];
+	const char *name = appliance->ports[index].config.name;
+	uint32_t before = watch->speed_mbit_s, now = appliance->port_speed_mbit_s[index];
+
+	if (up && downs == watch->downs && before == now)
+		return;
+	take_out(appliance, index, WEIR_PORT_DOWN);
+	if (up && downs == watch->downs)
+		weir_events_post(appliance->events, WEIR_WARNING, "link_down",
+		                 "port %s: link was down for a moment: its speed has changed from "
+		                 "%" PRIu32 " to %" PRIu32 " Mbit/s",
+		                 name, before, now);
+	else
+		weir_events_post(appliance->events, WEIR_WARNING, "link_down", "port %s: link %s",
+		                 name, up ? "was down for a moment" : "is down");
+}
+
+static void
+watch_link(struct weir_appliance *appliance, uint32_t index)
 {
 	struct weir_port_watch *watch = &appliance->port_watch[index];
 	const struct weir_port *port = &appliance->ports[index];
 	uint32_t downs = weir_port_downs(port); /* first: what comes later is seen next time */
 	bool up = weir_port_link(port, &appliance->port_speed_mbit_s[index]);
 
-	if (watch->state != WEIR_PORT_UP || quietly)
+	if (watch->state != WEIR_PORT_UP)
 		watch->downs = downs;
-	if (quietly) {
-		watch->state = up ? WEIR_PORT_UP : WEIR_PORT_CLEAN;
-		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, up);
-	} else if (watch->state == WEIR_PORT_UP && (!up || downs != watch->downs)) {
-		watch->state = WEIR_PORT_DOWN;
-		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, false);
-		watch->token = weir_dataplane_fence(appliance->dataplane);
-		weir_events_post(appliance->events, WEIR_WARNING, "link_down", "port %s: link %s",
-		                 port->config.name, up ? "was down for a moment" : "is down");
-	} else if (watch->state == WEIR_PORT_DOWN) {
+	switch (watch->state) {
+	case WEIR_PORT_UP:
+		watch_up(appliance, index, up, downs);
+		break;
+	case WEIR_PORT_DOWN:
 		clean_port(appliance, index);
-	} else if (watch->state == WEIR_PORT_CLEAN && up) {
-		watch->state = WEIR_PORT_UP;
-		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, true);
-		weir_events_post(appliance->events, WEIR_INFO, "link_up", "port %s: link is up",
-		                 port->config.name);
+		break;
+	case WEIR_PORT_CLEAN:
+		if (up)
+			use_again(appliance, index);
+		break;
+	case WEIR_PORT_BREACHED:
+		stop_port(appliance, index);
+		break;
 	}
 }
 
 void
-weir_watch_links(struct weir_appliance *appliance, bool quietly)
+weir_watch_links(struct weir_appliance *appliance)
 {
 	for (uint32_t i = 0; i < appliance->n_ports; i++)
-		watch_link(appliance, i, quietly);
+		watch_link(appliance, i);
+}
+
+int
+weir_watch_first_links(struct weir_appliance *appliance, char *error)
+{
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_port_watch *watch = &appliance->port_watch[i];
+		const struct weir_port *port = &appliance->ports[i];
+		int code;
+
+		watch->downs = weir_port_downs(port);
+		watch->state = WEIR_PORT_CLEAN;
+		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, false);
+		if (!weir_port_link(port, &appliance->port_speed_mbit_s[i]))
+			continue;
+		code = bring_up(appliance, i, error);
+		if (code < 0 && code != -EAGAIN)
+			return code;
+		if (code == -EAGAIN)
+			weir_events_post(appliance->events, WEIR_ALARM, "limits_failed", "%s",
+			                 error);
+	}
+	return 0;
 }

@@ -17,9 +17,28 @@ void weir_watch_ledger(struct weir_appliance *appliance, uint64_t now_ns);
  * Asks each port for its link's state and tells the workers. Nothing of it goes to the other port:
  * a link's state would be a way to signal. What waits in the rings of a port that went down is
  * discarded before it is used again, or it would all leave at line rate; so it is, too, where the
- * driver told by an interrupt that the link was down and it is up again. Before the workers start,
- * and every 50 ms. quietly: without events, for the first look.
+ * driver told by an interrupt that the link was down and it is up again, and where the link's speed
+ * has changed. A port is only used once its limits are set (hardware.h). Every 50 ms.
  */
-void weir_watch_links(struct weir_appliance *appliance, bool quietly);
+void weir_watch_links(struct weir_appliance *appliance);
+
+/*
+ * The first look, before the workers start, without events of links. Returns 0, or -errno with one
+ * line in error where a port that is up can't get the limits that it requires.
+ */
+int weir_watch_first_links(struct weir_appliance *appliance, char *error)
+    __attribute__((warn_unused_result));
+
+/*
+ * Takes a port out of use and starts it anew, as if its link had been down for a moment. why ends
+ * the event's line "port NAME: ...".
+ */
+void weir_watch_restart(struct weir_appliance *appliance, uint32_t index, const char *why);
+
+/*
+ * A port has sent what nobody charged: its link is taken down at once, no worker is let at it, and
+ * when none uses it any more it is stopped, for good.
+ */
+void weir_watch_breach(struct weir_appliance *appliance, uint32_t index);
 
 #endif

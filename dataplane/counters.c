@@ -30,7 +30,7 @@ static const struct {
     [WEIR_DROP_LEDGER] = {"ledger", "no durable grant: the ledger has failed or is slow"},
     [WEIR_DROP_CONTROL_STALE] = {"control_stale", "the control thread gave no sign of life"},
     [WEIR_DROP_STOPPING] = {"stopping", "still waited when a clean stop ran out of time"},
-    [WEIR_DROP_TX_FULL] = {"tx_full", "the port's transmit queue was full"},
+    [WEIR_DROP_TX_FULL] = {"tx_full", "the port's transmit queue was full, or was held"},
     [WEIR_DROP_LINK_DOWN] = {"link_down", "the port to send on has no link"},
 };
 

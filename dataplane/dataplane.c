@@ -17,11 +17,22 @@
 #define BUCKETS_BYTES (WEIR_CLASSES_MAX * sizeof(struct weir_bucket))
 /* Delay before another look where there is no telling when a class can go on. */
 #define WAIT_NS (20 * WEIR_NS_PER_US)
+/*
+ * Delay before a send queue that refused frames is tried again. At 10 Gbit/s 75 of the shortest
+ * frames leave in that time: rings hold more, so the wire does not fall idle.
+ */
+#define RETRY_NS (5 * WEIR_NS_PER_US)
 
 static void
 free_worker(struct weir_worker *worker, struct weir_credit *credit, uint32_t index)
 {
 	if (worker != NULL) {
+		for (uint32_t i = 0; worker->departures != NULL && i < worker->n_outs; i++)
+			weir_departures_fini(&worker->departures[i]);
+		weir_memory_free(worker->departures, worker->n_outs * sizeof(*worker->departures));
+		weir_memory_free(worker->outs, worker->n_outs * sizeof(*worker->outs));
+		weir_memory_free(worker->touched, worker->n_outs * sizeof(*worker->touched));
+		weir_memory_free(worker->active, worker->n_outs * sizeof(*worker->active));
 		weir_pacer_fini(&worker->pacer);
 		weir_memory_free(worker->departing, worker->n_lanes * sizeof(*worker->departing));
 		weir_memory_free(worker->queues, worker->n_lanes * sizeof(*worker->queues));
@@ -30,6 +41,82 @@ free_worker(struct weir_worker *worker, struct weir_credit *credit, uint32_t ind
 	weir_memory_free(worker, sizeof(*worker));
 	weir_memory_free(credit->workers[index], sizeof(*credit->workers[index]));
 	credit->workers[index] = NULL;
+}
+
+/* How many send queues the worker has of a link's outside port, and DPDK's id of that port. */
+static uint32_t
+count_outs(const struct weir_worker_config *config, uint32_t link, uint16_t *port_id)
+{
+	bool sends = false;
+
+	for (uint32_t i = 0; i < config->n_rx; i++) {
+		if (config->rx[i].link != link || config->rx[i].direction != WEIR_EGRESS)
+			continue;
+		assert(!sends || *port_id == config->rx[i].out_port_id);
+		*port_id = config->rx[i].out_port_id;
+		sends = true;
+	}
+	if (!sends)
+		return 0;
+	return config->tx[link].n_queues > 0 ? config->tx[link].n_queues : 1;
+}
+
+static int
+make_outs_of_link(struct weir_worker *worker, uint32_t link, uint16_t port_id)
+{
+	const struct weir_tx *tx = &worker->config.tx[link];
+	struct weir_link_outs *outs = &worker->outs_of_link[link];
+
+	for (uint16_t i = 0; i < outs->n; i++) {
+		struct weir_out *out = &outs->first[i];
+		uint16_t queue_id =
+		    (uint16_t)(tx->n_queues > 0 ? tx->first_queue + i : worker->config.tx_queue);
+
+		out->port_id = port_id;
+		out->queue_id = queue_id;
+		out->link = (uint16_t)link;
+		out->first_waiting = out->last_waiting = WEIR_NO_LANE;
+		if (tx->n_queues == 0 || !tx->completions)
+			continue;
+		worker->tells = true;
+		out->departures = &worker->departures[out - worker->outs];
+		if (weir_departures_init(out->departures, port_id, queue_id, tx->n_descriptors,
+		                         worker->config.node) != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int
+make_outs(struct weir_worker *worker, uint32_t n_links)
+{
+	uint16_t port_ids[WEIR_LINKS_MAX] = {0};
+	int node = worker->config.node;
+	uint32_t made = 0;
+
+	for (uint32_t link = 0; link < n_links; link++) {
+		worker->outs_of_link[link].n = count_outs(&worker->config, link, &port_ids[link]);
+		worker->n_outs += worker->outs_of_link[link].n;
+	}
+	if (worker->n_outs == 0)
+		return 0;
+	worker->outs = weir_memory_alloc(worker->n_outs * sizeof(*worker->outs), node);
+	worker->departures = weir_memory_alloc(worker->n_outs * sizeof(*worker->departures), node);
+	worker->touched = weir_memory_alloc(worker->n_outs * sizeof(*worker->touched), node);
+	worker->active = weir_memory_alloc(worker->n_outs * sizeof(*worker->active), node);
+	if (worker->outs == NULL || worker->departures == NULL || worker->touched == NULL ||
+	    worker->active == NULL)
+		return -ENOMEM;
+	for (uint32_t link = 0; link < n_links; link++) {
+		int rc;
+
+		worker->outs_of_link[link].first = &worker->outs[made];
+		made += worker->outs_of_link[link].n;
+		rc = make_outs_of_link(worker, link, port_ids[link]);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
 }
 
 static int
@@ -56,19 +143,14 @@ make_worker(struct weir_dataplane *dataplane, const struct weir_worker_config *c
 	worker->config = *config;
 	worker->shared = dataplane->n_workers > 1;
 	worker->wait_tsc = dataplane->tsc_hz / (WEIR_NS_PER_S / WAIT_NS);
-	for (uint32_t port = 0; port < WEIR_PORTS_MAX; port++)
-		worker->outs[port].link = WEIR_NO_LINK;
+	worker->retry_tsc = dataplane->tsc_hz / (WEIR_NS_PER_S / RETRY_NS);
 	for (uint32_t i = 0; i < config->n_rx; i++) {
 		const struct weir_rx *rx = &config->rx[i];
 
 		assert(rx->port_id < WEIR_PORTS_MAX && rx->out_port_id < WEIR_PORTS_MAX);
 		assert(rx->link < dataplane->n_links);
-		worker->outs[rx->out_port_id].port_id = rx->out_port_id;
-		worker->outs[rx->out_port_id].link = rx->link;
-		if (rx->direction == WEIR_EGRESS)
-			worker->out_of_link[rx->link] = rx->out_port_id;
 	}
-	return 0;
+	return make_outs(worker, dataplane->n_links);
 }
 
 static int
@@ -103,7 +185,10 @@ weir_dataplane_new(const struct weir_dataplane_config *config, struct weir_credi
 		made->n_workers = config->n_workers;
 		made->credit = credit;
 		made->buckets = weir_memory_alloc(BUCKETS_BYTES, config->workers[0].node);
-		rc = made->buckets == NULL ? -ENOMEM : make_rcu(made);
+		made->queue_of_lane =
+		    weir_memory_alloc(WEIR_LANES_OF(config->n_links), config->workers[0].node);
+		rc =
+		    made->buckets == NULL || made->queue_of_lane == NULL ? -ENOMEM : make_rcu(made);
 	}
 	for (uint32_t w = 0; rc == 0 && w < config->n_workers; w++) {
 		rc = make_worker(made, &config->workers[w], w, &purses[w]);
@@ -117,7 +202,7 @@ weir_dataplane_new(const struct weir_dataplane_config *config, struct weir_credi
 	}
 	weir_credit_init(credit, purses, config->n_workers);
 	for (uint32_t port = 0; port < WEIR_PORTS_MAX; port++)
-		atomic_store(&made->link_up[port], 1);
+		atomic_store(&made->ports[port], WEIR_PORT_UP);
 	atomic_store(&made->current, first);
 	*dataplane = made;
 	return 0;
@@ -168,6 +253,7 @@ weir_dataplane_free(struct weir_dataplane *dataplane)
 	dataplane->credit->n_workers = 0;
 	free(dataplane->rcu);
 	weir_memory_free(dataplane->buckets, BUCKETS_BYTES);
+	weir_memory_free(dataplane->queue_of_lane, WEIR_LANES_OF(dataplane->n_links));
 	weir_memory_free(dataplane, sizeof(*dataplane));
 }
 
@@ -176,7 +262,12 @@ weir_dataplane_init_class(struct weir_dataplane *dataplane, uint32_t slot,
                           const struct weir_rate *rate, uint64_t now_tsc)
 {
 	assert(slot < WEIR_CLASSES_MAX);
-	weir_bucket_init(&dataplane->buckets[slot], rate, now_tsc);
+	/*
+	 * Bytes of the slot's former class may still be on their way, in a NIC's queue. They stay
+	 * in flight until workers hear that they left, as if they were the new class's: it has
+	 * that much less of its burst, and no more than that.
+	 */
+	atomic_store(&dataplane->buckets[slot].consumed_bytes, weir_rate_allowance(rate, now_tsc));
 }
 
 struct weir_snapshot *
@@ -272,9 +363,70 @@ weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_t slo
 	}
 }
 
+/* The control thread is the only one that writes. */
+static uint32_t
+port_state(const struct weir_dataplane *dataplane, uint16_t port_id)
+{
+	assert(port_id < WEIR_PORTS_MAX);
+	return atomic_load_explicit(&dataplane->ports[port_id], memory_order_relaxed);
+}
+
 void
 weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up)
 {
-	assert(port_id < WEIR_PORTS_MAX);
-	atomic_store_explicit(&dataplane->link_up[port_id], up, memory_order_release);
+	uint32_t state = port_state(dataplane, port_id);
+
+	if (up && (state & WEIR_PORT_UP) == 0)
+		state += WEIR_PORT_EMPTIED;
+	state = up ? state | WEIR_PORT_UP : state & ~WEIR_PORT_UP;
+	atomic_store_explicit(&dataplane->ports[port_id], state, memory_order_release);
+}
+
+void
+weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id)
+{
+	uint32_t state = port_state(dataplane, port_id);
+
+	assert((state & (WEIR_PORT_UP | WEIR_PORT_HELD)) != WEIR_PORT_UP);
+	atomic_store_explicit(&dataplane->ports[port_id], state + WEIR_PORT_EMPTIED,
+	                      memory_order_release);
+}
+
+void
+weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool held)
+{
+	uint32_t state = port_state(dataplane, port_id);
+
+	state = held ? state | WEIR_PORT_HELD : state & ~WEIR_PORT_HELD;
+	atomic_store_explicit(&dataplane->ports[port_id], state, memory_order_release);
+}
+
+void
+weir_dataplane_set_queue(struct weir_dataplane *dataplane, uint32_t link, uint32_t slot,
+                         uint8_t queue)
+{
+	uint32_t moves = atomic_load_explicit(&dataplane->moves, memory_order_relaxed);
+	_Atomic uint8_t *of_lane = &dataplane->queue_of_lane[weir_lane(link, slot)];
+
+	assert(link < dataplane->n_links && slot < WEIR_CLASSES_MAX);
+	for (uint32_t w = 0; w < dataplane->n_workers; w++) {
+		uint32_t n = dataplane->workers[w]->outs_of_link[link].n;
+
+		assert(n == 0 || queue < n);
+	}
+	if (atomic_load_explicit(of_lane, memory_order_relaxed) == queue)
+		return;
+	atomic_store_explicit(of_lane, queue, memory_order_relaxed);
+	atomic_store_explicit(&dataplane->moves, moves + 1, memory_order_release);
+}
+
+struct weir_departures *
+weir_dataplane_departures(const struct weir_dataplane *dataplane, uint32_t worker, uint32_t link,
+                          uint32_t queue)
+{
+	const struct weir_link_outs *outs;
+
+	assert(worker < dataplane->n_workers && link < dataplane->n_links);
+	outs = &dataplane->workers[worker]->outs_of_link[link];
+	return queue < outs->n ? outs->first[queue].departures : NULL;
 }

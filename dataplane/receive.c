@@ -139,6 +139,7 @@ weir_receive_return(struct weir_worker *worker, const struct weir_rx *rx, struct
 {
 	struct weir_flow_counters *flow = weir_worker_flow(worker, rx->link, WEIR_RETURN);
 	enum weir_drop reason = WEIR_DROP_TX_FULL;
+	uint32_t port = weir_worker_port(worker, rx->out_port_id);
 	uint32_t wire_bytes[WEIR_BURST];
 	uint64_t received = 0, sent_bytes = 0;
 	uint32_t sent = 0;
@@ -148,11 +149,11 @@ weir_receive_return(struct weir_worker *worker, const struct weir_rx *rx, struct
 		received += wire_bytes[i];
 		frames[i]->ol_flags = 0;
 	}
-	if (weir_worker_link_up(worker, rx->out_port_id))
+	if ((port & WEIR_PORT_UP) == 0)
+		reason = WEIR_DROP_LINK_DOWN;
+	else if ((port & WEIR_PORT_HELD) == 0)
 		sent =
 		    rte_eth_tx_burst(rx->out_port_id, worker->config.tx_queue, frames, (uint16_t)n);
-	else
-		reason = WEIR_DROP_LINK_DOWN;
 	for (uint32_t i = 0; i < sent; i++)
 		sent_bytes += wire_bytes[i];
 	weir_count(&flow->rx_frames, n);

@@ -88,6 +88,18 @@ heed_recall(struct weir_worker *worker)
 	return_all_purses(worker);
 }
 
+/* Lets lanes go on that waited for a send queue by which they go no more. */
+static void
+heed_moves(struct weir_worker *worker)
+{
+	uint32_t moves = atomic_load_explicit(&worker->dataplane->moves, memory_order_acquire);
+
+	if (moves == worker->moves)
+		return;
+	worker->moves = moves;
+	weir_out_heed_moves(worker);
+}
+
 /* Gives back purses from which nothing was spent since the last look, for the other workers. */
 static void
 return_idle_purses(struct weir_worker *worker)
@@ -129,19 +141,21 @@ receive(struct weir_worker *worker)
 	return total;
 }
 
-/* Serves lanes that the pacer has come to. Returns how many. */
+/* Serves lanes whose send queue has room again, and those that the pacer has come to. Returns how
+ * many. */
 static uint32_t
 drain(struct weir_worker *worker)
 {
 	uint32_t lanes[DUE_MAX];
-	uint32_t n;
+	uint32_t n, served;
 
 	if (!worker->egress_open)
 		return 0;
+	served = worker->n_active > 0 ? weir_out_serve(worker) : 0;
 	n = weir_pacer_due(&worker->pacer, worker->now_tsc, lanes, DUE_MAX);
 	for (uint32_t i = 0; i < n; i++)
 		weir_egress_drain(worker, lanes[i]);
-	return n;
+	return served + n;
 }
 
 /* Whether a clean stop is over: nothing waits, or its time is up. */
@@ -177,13 +191,16 @@ weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
 	if (snapshot->generation != atomic_load_explicit(&worker->generation, memory_order_relaxed))
 		adopt(worker, snapshot);
 	heed_recall(worker);
+	heed_moves(worker);
 
 	pulse = atomic_load_explicit(&dataplane->pulse_tsc, memory_order_relaxed);
 	worker->egress_open = weir_sat_sub(worker->now_tsc, pulse) <= snapshot->heartbeat_limit_tsc;
 	stopping = atomic_load_explicit(&dataplane->stop, memory_order_acquire) != 0;
 	work = stopping ? 0 : receive(worker);
 	work += drain(worker);
-	weir_egress_flush(worker);
+	weir_out_flush(worker);
+	if (worker->n_active > 0)
+		weir_out_poll(worker);
 
 	weir_count(&worker->counters->rounds, 1);
 	if (work > 0)

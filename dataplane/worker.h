@@ -20,11 +20,20 @@ struct weir_rx {
 	uint32_t mtu_bytes; /* the smaller one of both ports */
 };
 
+/* Send queues of a link's outside port that a worker alone uses. */
+struct weir_tx {
+	uint16_t first_queue;
+	uint16_t n_queues;      /* 0: tx_queue alone, not limited in hardware; at most 256 */
+	uint32_t n_descriptors; /* of each; where there are completions, 2 to UINT16_MAX */
+	bool completions;       /* the port tells what has left (departures.h) */
+};
+
 struct weir_worker_config {
 	unsigned int lcore;
-	uint16_t tx_queue;    /* the queue that this worker alone sends on, on every port */
+	uint16_t tx_queue;    /* that this worker alone sends on, on every port without tx */
 	int node;             /* NUMA node of its state */
 	uint64_t waiting_max; /* frames that may wait in its queues, for each link */
+	struct weir_tx tx[WEIR_LINKS_MAX]; /* by link */
 	uint32_t n_rx;
 	struct weir_rx rx[WEIR_LINKS_MAX * 2 * WEIR_QUEUES_MAX];
 };
@@ -62,7 +71,8 @@ void weir_dataplane_free(struct weir_dataplane *dataplane);
 
 /*
  * Empties the bucket and zeroes nothing else of a class slot that no running snapshot uses, before
- * a snapshot that uses it for a new name is published. Control thread.
+ * a snapshot that uses it for a new name is published. What of the slot's former class still waits
+ * in a NIC's queue takes room in the new one's burst until it has left. Control thread.
  */
 void weir_dataplane_init_class(struct weir_dataplane *dataplane, uint32_t slot,
                                const struct weir_rate *rate, uint64_t now_tsc);
@@ -106,8 +116,36 @@ void weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_
 /*
  * Says to the workers whether a port may be used. One that may not is neither polled nor sent to;
  * frames that come in for it are dropped. In force once weir_dataplane_quiescent says so for a
- * token of weir_dataplane_fence taken afterwards.
+ * token of weir_dataplane_fence taken afterwards. A port that may be used again was restarted:
+ * workers take what waited in its send queues for lost. Control thread, as all below.
  */
 void weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
+
+/*
+ * Says that a port which is down or held, and out of the workers' hands, was restarted: what waited
+ * in its send queues is lost. Otherwise bytes of classes that send on other links as well stay in
+ * flight, and take room in their bursts, for as long as the port is down.
+ */
+void weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id);
+
+/*
+ * Holds a port that is up: workers hand it nothing more, let frames wait as far as backlogs allow,
+ * and go on asking it what has left. In force as above.
+ */
+void weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool held);
+
+/*
+ * Sends a class's frames on a link by another of the worker's queues, below n_queues, from each
+ * worker's next round on; they may overtake those that the queue before still has. At first all go
+ * by queue 0. Any slot, in use or not.
+ */
+void weir_dataplane_set_queue(struct weir_dataplane *dataplane, uint32_t link, uint32_t slot,
+                              uint8_t queue);
+
+struct weir_departures;
+
+/* What waits in one of a worker's send queues of a link. NULL where completions are not known. */
+struct weir_departures *weir_dataplane_departures(const struct weir_dataplane *dataplane,
+                                                  uint32_t worker, uint32_t link, uint32_t queue);
 
 #endif

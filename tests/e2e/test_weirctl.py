@@ -82,7 +82,7 @@ def test_long_socket_name():
     failed(done, 1, "/x{108}: longer than the 107 bytes of a socket's name")
 
 
-COMMANDS = ["status", "top", "watch", "check", "diff", "apply", "show", "stop"]
+COMMANDS = ["status", "hardware", "top", "watch", "check", "diff", "apply", "show", "stop"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])

@@ -136,6 +136,10 @@ model_ports(struct weir_random *random, struct weir_config *config)
 			port->rx_descriptors = (uint32_t)weir_random_between(random, 64, 32768);
 		if (weir_random_one_in(random, 2))
 			port->tx_descriptors = (uint32_t)weir_random_between(random, 64, 32768);
+		if (i % 2 == 0)
+			port->limiter = (enum weir_limiter_kind)weir_random_below(random, 4);
+		port->limiter_required = i % 2 == 0 && port->limiter != WEIR_LIMITER_SOFT &&
+		                         weir_random_one_in(random, 2);
 		snprintf(port->name, sizeof(port->name), "p%u", i);
 		snprintf(port->device, sizeof(port->device),
 		         i % 2 == 0 ? "0000:%02x:00.0" : "net_tap%u,iface=a:b%u,#c=[%%]", i, i);
@@ -196,6 +200,7 @@ model_classes(struct weir_random *random, struct weir_config *config)
 		class->burst_bytes = (uint32_t)model_log(random, 9263, 1000000000);
 		if (weir_random_one_in(random, 2))
 			class->backlog_bytes = (uint32_t)model_log(random, 9263, 1000000000);
+		class->dedicated = weir_random_one_in(random, 4);
 	}
 }
 
@@ -377,6 +382,7 @@ model_write_head(FILE *out, const struct weir_config *config)
 {
 	const struct weir_config_appliance *a = &config->appliance;
 	static const char *const huge[] = {"auto", "required", "off"};
+	static const char *const limiters[] = {"auto", "tm", "queue", "soft"};
 
 	fprintf(out, "appliance:\n  name: %s\n", a->name);
 	model_write_list(out, "  workers: [", a->workers, a->n_workers);
@@ -409,6 +415,10 @@ model_write_head(FILE *out, const struct weir_config *config)
 			fprintf(out, ", rx_descriptors: %u", port->rx_descriptors);
 		if (port->tx_descriptors != 0)
 			fprintf(out, ", tx_descriptors: %u", port->tx_descriptors);
+		if (port->limiter != WEIR_LIMITER_AUTO)
+			fprintf(out, ", limiter: %s", limiters[port->limiter]);
+		if (port->limiter_required)
+			fprintf(out, ", limiter_required: true");
 		fprintf(out, "}\n");
 	}
 	fprintf(out, "links:\n");
@@ -446,8 +456,10 @@ model_write(const struct weir_config *config)
 		const struct weir_config_class *class = &config->classes[i];
 
 		fprintf(out,
-		        "- {name: %s, budget: b%u, rate: %" PRIu64 " bit/s, burst: %u B, excess: ",
-		        class->name, class->budget, class->rate_bit_s, class->burst_bytes);
+		        "- {name: %s, budget: b%u, rate: %" PRIu64
+		        " bit/s, burst: %u B, %sexcess: ",
+		        class->name, class->budget, class->rate_bit_s, class->burst_bytes,
+		        class->dedicated ? "queue: dedicated, " : "");
 		if (class->backlog_bytes == 0)
 			fprintf(out, "drop}\n");
 		else
@@ -516,7 +528,8 @@ model_same_port(const struct weir_port_config *a, const struct weir_port_config 
 	return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
 	       a->mtu_bytes == b->mtu_bytes && a->rx_queues == b->rx_queues &&
 	       a->tx_queues == b->tx_queues && a->rx_descriptors == b->rx_descriptors &&
-	       a->tx_descriptors == b->tx_descriptors;
+	       a->tx_descriptors == b->tx_descriptors && a->limiter == b->limiter &&
+	       a->limiter_required == b->limiter_required;
 }
 
 static inline bool
@@ -536,7 +549,7 @@ model_same_class(const struct weir_config_class *a, const struct weir_config_cla
 {
 	return strcmp(a->name, b->name) == 0 && a->budget == b->budget &&
 	       a->rate_bit_s == b->rate_bit_s && a->burst_bytes == b->burst_bytes &&
-	       a->backlog_bytes == b->backlog_bytes;
+	       a->backlog_bytes == b->backlog_bytes && a->dedicated == b->dedicated;
 }
 
 static inline bool

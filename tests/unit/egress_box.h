@@ -16,10 +16,13 @@
 
 #include <rte_ethdev.h>
 
-#define HZ          UINT64_C(2596098010)
-#define CLASSES     3U
+#define HZ UINT64_C(2596098010)
+#ifndef CLASSES
+#define CLASSES 3U
+#endif
 #define MTU         1500U
 #define POOL_FRAMES 8191U
+#define QUEUES      6U /* of the outside; the others have two */
 
 /* Stands in for the policy's numbers of one class. */
 struct class_plan {
@@ -29,6 +32,8 @@ struct class_plan {
 
 static struct weir_port inside, outside, elsewhere;
 static uint32_t n_links = 1; /* 2: the inside's queue 1 is a link to elsewhere */
+/* By link: send queues of the first worker; those of the next one come behind them. */
+static struct weir_tx tx_of_link[2];
 static struct rte_mempool *pool;
 static struct weir_credit credit;
 static struct weir_dataplane *dataplane;
@@ -89,6 +94,10 @@ set_up(const struct class_plan *plans, uint32_t n_workers, uint64_t root_bytes, 
 		workers[w].tx_queue = (uint16_t)w;
 		workers[w].node = WEIR_NODE_ANY;
 		workers[w].waiting_max = UINT64_MAX;
+		for (uint32_t link = 0; link < 2; link++) {
+			workers[w].tx[link] = tx_of_link[link];
+			workers[w].tx[link].first_queue = (uint16_t)(w * tx_of_link[link].n_queues);
+		}
 		workers[w].n_rx = 2;
 		workers[w].rx[0] = (struct weir_rx){.port_id = inside.port_id,
 		                                    .queue_id = (uint16_t)w,
@@ -221,10 +230,11 @@ tear_down(uint64_t now)
 	for (uint32_t i = 0; i <= CLASSES; i++)
 		CU_ASSERT_EQUAL(atomic_load(&credit.budgets[i].taken_bytes),
 		                weir_credit_spent(&credit, i));
+	for (uint16_t q = 0; q < QUEUES; q++)
+		take_out(q, sink);
 	for (uint16_t q = 0; q < 2; q++) {
 		struct rte_mbuf *frame;
 
-		take_out(q, sink);
 		while (rte_eth_rx_burst(inside.port_id, q, &frame, 1) == 1)
 			rte_pktmbuf_free(frame);
 	}
@@ -233,9 +243,10 @@ tear_down(uint64_t now)
 }
 
 static inline void
-open_port(const char *name, struct weir_port *port)
+open_port(const char *name, uint32_t queues, struct weir_port *port)
 {
-	struct weir_port_config config = {.mtu_bytes = MTU, .rx_queues = 2, .tx_queues = 2};
+	struct weir_port_config config = {
+	    .mtu_bytes = MTU, .rx_queues = queues, .tx_queues = queues};
 	char error[256] = "";
 
 	snprintf(config.name, sizeof(config.name), "%s", name);
@@ -263,9 +274,9 @@ run_in_box(const char *name, const struct weir_test *tests, size_t count)
 		printf("%s\n", error);
 		return 1;
 	}
-	open_port("inside", &inside);
-	open_port("outside", &outside);
-	open_port("other", &elsewhere);
+	open_port("inside", 2, &inside);
+	open_port("outside", QUEUES, &outside);
+	open_port("other", 2, &elsewhere);
 	pool = rte_pktmbuf_pool_create("test", POOL_FRAMES, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, -1);
 	if (pool == NULL)
 		return 1;

@@ -80,6 +80,9 @@ static const struct {
     {"net_null1}", "net_null1, mtu: 576, rx_queues: 2, rx_descriptors: 64, tx_descriptors: 128}",
      "R port out0: mtu 1500 -> 576\nR port out0: rx_queues 1 -> 2\n"
      "R port out0: rx_descriptors default -> 64\nR port out0: tx_descriptors default -> 128\n"},
+    {"net_null1}", "net_null1, limiter: queue, limiter_required: true}",
+     "R port out0: limiter auto -> queue\nR port out0: limiter_required false -> true\n"},
+    {"burst: 16 KB", "burst: 16 KB, queue: dedicated", "= class web: queue auto -> dedicated\n"},
     {"- {name: in0, device: net_null0}\n- {name: out0, device: net_null1}\n",
      "- {name: out0, device: net_null1}\n- {name: in0, device: net_null0}\n",
      "R port in0: name in0 -> out0\nR port in0: device net_null0 -> net_null1\n"

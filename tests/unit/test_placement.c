@@ -16,6 +16,7 @@ struct fixture {
 	struct weir_port opened[4];
 	struct weir_worker_config workers[WEIR_WORKERS_MAX];
 	uint32_t pool_frames[WEIR_PORTS_MAX];
+	uint16_t tx_each[WEIR_PORTS_MAX];
 	char error[256];
 };
 
@@ -97,6 +98,64 @@ test_workers(void)
 	free(f);
 }
 
+/* Each sender has its own part of an outside port's queues, and nobody else any. */
+static void
+test_tx_queues(void)
+{
+	struct weir_random random = weir_random_make(weir_test_seed());
+	struct fixture *f = make_fixture();
+
+	for (unsigned int round = 0; round < 200; round++) {
+		uint32_t n_workers = (uint32_t)weir_random_between(&random, 1, 4);
+
+		f->config.appliance.n_workers = n_workers;
+		for (uint32_t i = 0; i < 4; i++) {
+			bool inside = i == 0 || i == 3;
+
+			f->config.appliance.workers[i] = i;
+			f->opened[i].rx_queues = (uint16_t)weir_random_between(&random, 1, 6);
+			f->opened[i].tx_each = inside ? 0 : (uint16_t)weir_random_below(&random, 9);
+			f->opened[i].tx_descriptors = (uint16_t)(100 + i);
+			f->opened[i].completions = i == 1;
+		}
+		for (uint32_t link = 0; link < 2; link++) {
+			struct weir_port *out = &f->opened[f->links[link].outside];
+			uint32_t rx_queues = f->opened[f->links[link].inside].rx_queues;
+
+			out->tx_queues = (uint16_t)(weir_placement_senders(&f->config, rx_queues) *
+			                            out->tx_each);
+		}
+		CU_ASSERT_EQUAL_FATAL(weir_placement_workers(&f->config, f->opened, f->workers,
+		                                             f->error, sizeof(f->error)),
+		                      0);
+		for (uint32_t link = 0; link < 2; link++) {
+			const struct weir_port *out = &f->opened[f->links[link].outside];
+			uint32_t next = 0, senders = 0;
+
+			for (uint32_t w = 0; w < n_workers; w++) {
+				const struct weir_tx *tx = &f->workers[w].tx[link];
+				bool sender = weir_placement_sends(&f->workers[w], link);
+
+				senders += sender;
+				if (!sender || out->tx_each < 2) {
+					CU_ASSERT_EQUAL(tx->n_queues, 0);
+					continue;
+				}
+				CU_ASSERT_EQUAL(tx->first_queue, next);
+				CU_ASSERT_EQUAL(tx->n_queues, out->tx_each);
+				CU_ASSERT_EQUAL(tx->n_descriptors, out->tx_descriptors);
+				CU_ASSERT_EQUAL(tx->completions, out->completions);
+				next += out->tx_each;
+			}
+			CU_ASSERT_EQUAL(
+			    senders, weir_placement_senders(
+			                 &f->config, f->opened[f->links[link].inside].rx_queues));
+			CU_ASSERT(out->tx_each < 2 || next == out->tx_queues);
+		}
+	}
+	free(f);
+}
+
 static void
 test_node(void)
 {
@@ -131,8 +190,8 @@ test_pools(void)
 	struct fixture *f = make_fixture();
 	uint64_t room;
 
-	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, true, f->pool_frames, &room,
-	                                           f->error, sizeof(f->error)),
+	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, f->tx_each, true, f->pool_frames,
+	                                           &room, f->error, sizeof(f->error)),
 	                      0);
 	CU_ASSERT(room >= 2 * 10000 + 1);
 	CU_ASSERT_EQUAL(weir_placement_waiting(&f->config), 10000);
@@ -144,18 +203,30 @@ test_pools(void)
 
 	/* Also where nothing waits by this policy: the next one may want queues. */
 	f->classes[0].backlog_bytes = f->classes[1].backlog_bytes = 0;
-	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, true, f->pool_frames, &room,
-	                                           f->error, sizeof(f->error)),
+	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, f->tx_each, true, f->pool_frames,
+	                                           &room, f->error, sizeof(f->error)),
 	                      0);
 	CU_ASSERT(room > 1000);
 
 	f->ports[1].tx_descriptors = 4096;
 	f->ports[0].rx_descriptors = 2048;
 	f->ports[0].rx_queues = 3;
-	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, true, f->pool_frames, &room,
-	                                           f->error, sizeof(f->error)),
+	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, f->tx_each, true, f->pool_frames,
+	                                           &room, f->error, sizeof(f->error)),
 	                      0);
 	CU_ASSERT(f->pool_frames[0] >= 3 * 2048 + 2 * 4096 + 10000);
+
+	/* Many send queues outside: shorter ones, unless the policy says how long. */
+	f->ports[1].tx_descriptors = 0;
+	f->tx_each[1] = 64;
+	CU_ASSERT_EQUAL_FATAL(weir_placement_pools(&f->config, f->tx_each, true, f->pool_frames,
+	                                           &room, f->error, sizeof(f->error)),
+	                      0);
+	CU_ASSERT(f->pool_frames[0] >= 3 * 2048 + 2 * 64 * WEIR_PLACEMENT_DESCRIPTORS + room);
+	f->ports[1].tx_descriptors = 4096;
+	CU_ASSERT_EQUAL(weir_placement_pools(&f->config, f->tx_each, true, f->pool_frames, &room,
+	                                     f->error, sizeof(f->error)),
+	                -ENOMEM);
 	free(f);
 }
 
@@ -181,8 +252,8 @@ test_pools_bounded(void)
 			f->ports[i].rx_queues = (uint32_t)weir_random_between(&random, 1, 4);
 			f->ports[i].rx_descriptors = (uint32_t)weir_random_below(&random, 4) * 1024;
 		}
-		code = weir_placement_pools(&f->config, round % 2, f->pool_frames, &room, f->error,
-		                            sizeof(f->error));
+		code = weir_placement_pools(&f->config, f->tx_each, round % 2, f->pool_frames,
+		                            &room, f->error, sizeof(f->error));
 		if (code != 0) {
 			CU_ASSERT_EQUAL(code, -ENOMEM);
 			refused++;
@@ -209,6 +280,7 @@ test_pools_bounded(void)
 
 static const struct weir_test tests[] = {
     {"every queue has one worker", test_workers},
+    {"every sender has queues of its own", test_tx_queues},
     {"a worker on another node is refused unless allowed", test_node},
     {"pools hold rings and backlogs", test_pools},
     {"pools keep to their share of memory", test_pools_bounded},

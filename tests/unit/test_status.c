@@ -10,7 +10,7 @@
 static struct weir_status *
 make_status(void)
 {
-	struct weir_status *status = weir_status_new(1, 1, 1, 2, 2);
+	struct weir_status *status = weir_status_new(1, 1, 1, 1, 2, 2);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(status);
 	status->version = "1.2.3";
@@ -34,6 +34,14 @@ make_status(void)
 	status->workers[0].busy_share = 0.25;
 	status->ports[0] =
 	    (struct weir_status_port){.name = "in0", .driver = "net_null", .up = true};
+	status->queues[0] = (struct weir_status_queue){
+	    .port = "out0",
+	    .queue = "3",
+	    .limit_bit_s = 7000000,
+	    .measured_bit_s = 6990000,
+	    .waiting_frames = 4,
+	    .verdict = "held",
+	};
 	status->links[0].name = "internet";
 	status->links[0].flows[WEIR_EGRESS] = (struct weir_flow_totals){
 	    .rx_frames = 10,
@@ -113,6 +121,11 @@ test_json(void)
 	CU_ASSERT_EQUAL(json_real_value(at(root, "uptime_s")), 90.5);
 	check_integer(root, "largest_frame_bytes", 1546);
 	check_text(root, "policy/digest", status->policy.digest);
+	CU_ASSERT(json_is_false(at(root, "ports/0/breached")));
+	check_text(root, "queues/0/port", "out0");
+	check_integer(root, "queues/0/limit_bit_s", 7000000);
+	check_integer(root, "queues/0/measured_bit_s", 6990000);
+	check_text(root, "queues/0/verdict", "held");
 	check_text(root, "links/0/name", "internet");
 	check_integer(root, "links/0/egress/rx_frames", 10);
 	check_integer(root, "links/0/egress/rx_wire_bytes", 840);
@@ -212,6 +225,10 @@ test_metrics(void)
 	    "weir_ledger_sync_max_seconds 0.0015\n",
 	    "weir_worker_busy_ratio{lcore=\"3\"} 0.250000\n",
 	    "weir_port_up{port=\"in0\"} 1\n",
+	    "weir_port_breached{port=\"in0\"} 0\n",
+	    "weir_queue_limit_bits_per_second{port=\"out0\",queue=\"3\"} 7000000\n",
+	    "weir_queue_measured_bits_per_second{port=\"out0\",queue=\"3\"} 6990000\n",
+	    "weir_queue_waiting_frames{port=\"out0\",queue=\"3\"} 4\n",
 	    "weir_link_tx_wire_bytes_total{link=\"internet\",direction=\"egress\"} 588\n",
 	    "weir_link_tx_wire_bytes_total{link=\"internet\",direction=\"return\"} 0\n",
 	    "weir_link_dropped_frames_total{link=\"internet\",direction=\"egress\","
@@ -264,9 +281,9 @@ static void
 test_table(void)
 {
 	const struct weir_facts *const tables[] = {
-	    &weir_facts_appliance, &weir_facts_policy, &weir_facts_ledger,
-	    &weir_facts_worker,    &weir_facts_port,   &weir_facts_flow,
-	    &weir_facts_class,     &weir_facts_budget, &weir_facts_cap};
+	    &weir_facts_appliance, &weir_facts_policy, &weir_facts_ledger, &weir_facts_worker,
+	    &weir_facts_port,      &weir_facts_queue,  &weir_facts_flow,   &weir_facts_class,
+	    &weir_facts_budget,    &weir_facts_cap};
 
 	for (size_t t = 0; t < WEIR_TEST_COUNT(tables); t++) {
 		for (size_t i = 0; i < tables[t]->n_facts; i++) {

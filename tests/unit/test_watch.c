@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the control thread does about a port's link. Linked with --wrap: ports and workers are ours.
  */
+#include "control/hardware.h"
 #include "control/watch.h"
 #include "tests/unit/harness.h"
 
@@ -16,6 +17,10 @@ static struct {
 	uint32_t restarts;
 	bool used; /* by workers, as they were last told */
 	uint64_t fences;
+	uint32_t speed_mbit_s;
+	int program_result;
+	bool programmed; /* since it was last forgotten */
+	uint32_t programs, cuts, stops;
 } world;
 
 bool __wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);
@@ -25,11 +30,16 @@ void __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_
 uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
 
+void __wrap_weir_port_stop(struct weir_port *port);
+void __wrap_weir_port_cut(const struct weir_port *port);
+int __wrap_weir_hardware_program(struct weir_appliance *appliance, uint32_t port, char *error);
+void __wrap_weir_hardware_forget(struct weir_appliance *appliance, uint32_t port);
+
 bool
 __wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s)
 {
 	(void)port;
-	*speed_mbit_s = 0;
+	*speed_mbit_s = world.speed_mbit_s;
 	return world.up;
 }
 
@@ -46,8 +56,45 @@ __wrap_weir_port_restart(struct weir_port *port)
 	(void)port;
 	/* Never while a worker may be at it. */
 	CU_ASSERT(!world.used && world.quiescent);
+	CU_ASSERT(!world.programmed);
 	world.restarts++;
 	return world.restart_result;
+}
+
+void
+__wrap_weir_port_stop(struct weir_port *port)
+{
+	CU_ASSERT(!world.used && world.quiescent);
+	port->started = false;
+	world.stops++;
+}
+
+void
+__wrap_weir_port_cut(const struct weir_port *port)
+{
+	CU_ASSERT_EQUAL(port->port_id, PORT_ID);
+	world.cuts++;
+}
+
+int
+__wrap_weir_hardware_program(struct weir_appliance *appliance, uint32_t port, char *error)
+{
+	/* Its link is up, its speed is known, and nobody uses it yet. */
+	CU_ASSERT(world.up && !world.used && port == 0);
+	CU_ASSERT_EQUAL(appliance->port_speed_mbit_s[0], world.speed_mbit_s);
+	world.programs++;
+	world.programmed = world.program_result == 0;
+	if (world.program_result < 0)
+		snprintf(error, WEIR_ERROR_SIZE, "port out0: no limits");
+	return world.program_result;
+}
+
+void
+__wrap_weir_hardware_forget(struct weir_appliance *appliance, uint32_t port)
+{
+	(void)appliance;
+	(void)port;
+	world.programmed = false;
 }
 
 void
@@ -55,6 +102,7 @@ __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t por
 {
 	(void)dataplane;
 	CU_ASSERT_EQUAL(port_id, PORT_ID);
+	CU_ASSERT(!up || world.programmed);
 	world.used = up;
 }
 
@@ -79,6 +127,7 @@ __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token
 static struct weir_appliance *
 make_appliance(void)
 {
+	char error[WEIR_ERROR_SIZE];
 	struct weir_appliance *appliance = calloc(1, sizeof(*appliance));
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(appliance);
@@ -86,11 +135,13 @@ make_appliance(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(appliance->events);
 	appliance->n_ports = 1;
 	appliance->ports[0].port_id = PORT_ID;
+	appliance->ports[0].started = true;
 	snprintf(appliance->ports[0].config.name, WEIR_NAME_SIZE, "out0");
 	memset(&world, 0, sizeof(world));
 	world.up = true;
 	world.quiescent = true;
-	weir_watch_links(appliance, true);
+	world.speed_mbit_s = 1000;
+	CU_ASSERT_EQUAL_FATAL(weir_watch_first_links(appliance, error), 0);
 	CU_ASSERT_EQUAL(appliance->port_watch[0].state, WEIR_PORT_UP);
 	CU_ASSERT(world.used);
 	return appliance;
@@ -107,7 +158,7 @@ free_appliance(struct weir_appliance *appliance)
 static enum weir_port_state
 look(struct weir_appliance *appliance)
 {
-	weir_watch_links(appliance, false);
+	weir_watch_links(appliance);
 	return appliance->port_watch[0].state;
 }
 
@@ -207,10 +258,126 @@ test_restart_fails(void)
 	free_appliance(appliance);
 }
 
+/* Another speed than before: there was no link in between, whoever noticed it. */
+static void
+test_speed(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+	struct weir_event event;
+
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+	world.speed_mbit_s = 10000;
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+	CU_ASSERT(!world.used);
+	CU_ASSERT(weir_events_get(appliance->events, 1, &event));
+	CU_ASSERT_STRING_EQUAL(event.kind, "link_down");
+	CU_ASSERT_STRING_EQUAL(event.message,
+	                       "port out0: link was down for a moment: its speed has "
+	                       "changed from 1000 to 10000 Mbit/s");
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(world.restarts, 1);
+	CU_ASSERT_EQUAL(world.programs, 2);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+	free_appliance(appliance);
+}
+
+/* A port is not used before its limits are set. */
+static void
+test_limits(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+	char error[WEIR_ERROR_SIZE];
+
+	world.up = false;
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(world.programs, 1);
+	world.up = true;
+	world.program_result = -ENOTSUP;
+	for (int i = 0; i < 64; i++)
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(world.programs, 1 + 4); /* once a second */
+	CU_ASSERT_EQUAL(world.restarts, 1);
+	CU_ASSERT(event_is(appliance, 2, "limits_failed"));
+	CU_ASSERT(event_is(appliance, 3, NULL));
+	/* What is in force is not known: off and on first. */
+	world.program_result = -EAGAIN;
+	for (int i = 0; i < 21 && look(appliance) == WEIR_PORT_CLEAN; i++)
+		;
+	CU_ASSERT_EQUAL(appliance->port_watch[0].state, WEIR_PORT_DOWN);
+	world.program_result = 0;
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(world.restarts, 2);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+
+	/* The first look: refused, or off and on first, or waiting for a link. */
+	world.program_result = -ENOTSUP;
+	world.used = false;
+	CU_ASSERT_EQUAL(weir_watch_first_links(appliance, error), -ENOTSUP);
+	CU_ASSERT_STRING_EQUAL(error, "port out0: no limits");
+	CU_ASSERT(!world.used);
+	world.program_result = -EAGAIN;
+	CU_ASSERT_EQUAL(weir_watch_first_links(appliance, error), 0);
+	CU_ASSERT_EQUAL(appliance->port_watch[0].state, WEIR_PORT_DOWN);
+	world.up = false;
+	CU_ASSERT_EQUAL(weir_watch_first_links(appliance, error), 0);
+	CU_ASSERT_EQUAL(appliance->port_watch[0].state, WEIR_PORT_CLEAN);
+	CU_ASSERT(!world.used);
+	free_appliance(appliance);
+}
+
+static void
+test_restart_asked(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+
+	world.quiescent = false;
+	weir_watch_restart(appliance, 0, "stands still");
+	CU_ASSERT(!world.used);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+	world.quiescent = true;
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(world.restarts, 1);
+	CU_ASSERT(event_is(appliance, 1, "port_restart"));
+	free_appliance(appliance);
+}
+
+/* Off at once, stopped when no worker is at it, and never used again. */
+static void
+test_breach(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+
+	world.quiescent = false;
+	weir_watch_breach(appliance, 0);
+	CU_ASSERT(!world.used);
+	CU_ASSERT_EQUAL(world.cuts, 1);
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_BREACHED);
+	CU_ASSERT_EQUAL(world.stops, 0);
+	world.quiescent = true;
+	for (int i = 0; i < 50; i++) {
+		world.up = i % 2 == 0;
+		world.downs++;
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_BREACHED);
+	}
+	CU_ASSERT_EQUAL(world.stops, 1);
+	CU_ASSERT_EQUAL(world.restarts, 0);
+	CU_ASSERT_EQUAL(world.programs, 1);
+	CU_ASSERT(!world.used);
+	free_appliance(appliance);
+}
+
 static const struct weir_test tests[] = {
     {"a link goes down and up", test_down_and_up},
     {"a link that was down between two looks", test_short_flap},
     {"a port that does not start again", test_restart_fails},
+    {"a link that changes its speed", test_speed},
+    {"limits come before the first frame", test_limits},
+    {"a port that is to be started anew", test_restart_asked},
+    {"a port that sent too much", test_breach},
 };
 
 int

@@ -29,6 +29,7 @@ struct weir_options {
 
 /* One function a subcommand. Each prints its result or its error, and returns the exit status. */
 enum weir_exit weir_command_status(const struct weir_options *options);
+enum weir_exit weir_command_hardware(const struct weir_options *options);
 enum weir_exit weir_command_top(const struct weir_options *options);
 enum weir_exit weir_command_watch(const struct weir_options *options);
 enum weir_exit weir_command_check(const struct weir_options *options);

@@ -38,6 +38,25 @@ print_ledger(const struct weir_ledger_status *ledger)
 	putchar('\n');
 }
 
+/* A port that was stopped is not to be overlooked. */
+static void
+print_breaches(const struct weir_status *status)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach (json_object_get(status->json, "ports"), i, port) {
+		const char *name = json_string_value(json_object_get(port, "name"));
+
+		if (name == NULL || !json_is_true(json_object_get(port, "breached")))
+			continue;
+		printf("port ");
+		put(name);
+		printf(": BREACHED: it sent what nobody charged, and is stopped until weir is "
+		       "restarted\n");
+	}
+}
+
 static void
 print_links(const struct weir_status *status)
 {
@@ -163,6 +182,7 @@ weir_command_status(const struct weir_options *options)
 	} else {
 		weir_status_print_head(status, stdout);
 		print_ledger(&status->ledger);
+		print_breaches(status);
 		putchar('\n');
 		print_links(status);
 		putchar('\n');

@@ -5,6 +5,7 @@
 
 extern const char weir_help_options[]; /* behind the table of commands */
 extern const char weir_help_status[];
+extern const char weir_help_hardware[];
 extern const char weir_help_top[];
 extern const char weir_help_watch[];
 extern const char weir_help_check[];

@@ -38,6 +38,8 @@ static const struct command {
 } commands[] = {
     {"status", "", 0, false, "what Weir does now, and what has passed", weir_help_status,
      weir_command_status},
+    {"hardware", "", 0, false, "the NICs' own limits, and whether they hold", weir_help_hardware,
+     weir_command_hardware},
     {"top", "[-n COUNT] [-i INTERVAL]", TAKES_COUNT | TAKES_INTERVAL, false,
      "live rates, queues, drops and budgets", weir_help_top, weir_command_top},
     {"watch", "[--after N]", TAKES_AFTER, false, "events as they happen", weir_help_watch,

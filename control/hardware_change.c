@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Putting a plan in force, and changing it while frames flow.
+ *
+ * Nothing here can let more leave than the buckets do: a limit that is too low for a moment makes
+ * frames wait, one that is too high is a weaker second wall.
+ */
+#include "control/hardware_state.h"
+#include "control/policy.h"
+#include "control/watch.h"
+#include "dataplane/departures.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Clocks of a NIC and of this machine differ, by less than this part of a rate. */
+#define CLOCK_PART 200U
+
+/*
+ * What a limit without a burst of its own may save up, besides two of the largest frames: the 82599
+ * 4 KiB, or 20 KiB where it takes jumbo frames.
+ */
+#define SAVED_BYTES 4096U
+
+/* What a hardware that keeps to its rate may send at once. */
+static uint64_t
+burst_of(const struct weir_appliance *appliance, const struct weir_limiter *limiter,
+         uint64_t asked_bytes)
+{
+	uint64_t frame_bytes = weir_policy_largest_frame(appliance->config);
+
+	if (limiter->capabilities.burst_bytes > 0)
+		return limiter->capabilities.burst_bytes + frame_bytes;
+	if (limiter->ops->kind == WEIR_LIMITER_QUEUE)
+		return SAVED_BYTES + 2 * frame_bytes;
+	return asked_bytes + frame_bytes;
+}
+
+/* The limit to judge a queue by; 0: none. */
+static void
+judge(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+      uint32_t queue, uint64_t programmed_bit_s, uint64_t burst_bytes)
+{
+	uint64_t rate_bit_s = 0;
+
+	if (programmed_bit_s > 0) {
+		rate_bit_s = weir_limiter_wire_rate(&hardware->limiter, programmed_bit_s);
+		rate_bit_s += (rate_bit_s + CLOCK_PART - 1) / CLOCK_PART;
+		burst_bytes = burst_of(appliance, &hardware->limiter, burst_bytes);
+	}
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, queue);
+
+		if (departures != NULL)
+			weir_departures_set_limit(departures, rate_bit_s, burst_bytes,
+			                          appliance->clock.tsc_hz);
+	}
+}
+
+/* A new limit makes a new measurement. */
+static void
+measure_anew(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+             uint32_t queue)
+{
+	struct weir_hardware_queue *state = &hardware->queues[queue];
+
+	state->measured_bit_s = 0;
+	state->told_slow = false;
+	state->slow_windows = 0;
+	state->verdict =
+	    state->programmed_bit_s > 0 ? WEIR_VERDICT_UNMEASURED : WEIR_VERDICT_SOFTWARE;
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, queue);
+		struct weir_hardware_part *part = &state->parts[s];
+
+		part->measured_bit_s = 0;
+		if (departures == NULL)
+			continue;
+		part->base_busy_bytes = atomic_load(&departures->busy_bytes);
+		part->base_busy_tsc = atomic_load(&departures->busy_tsc);
+	}
+}
+
+static uint32_t
+at_most_32_bits(uint64_t bytes)
+{
+	return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
+static void
+put_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+          const struct weir_hardware_plan *plan, uint32_t queue)
+{
+	struct weir_limiter *limiter = &hardware->limiter;
+	uint64_t rate = weir_limiter_round(limiter, plan->queue_bit_s[queue]);
+	uint32_t burst = at_most_32_bits(plan->queue_burst_bytes[queue]);
+	uint64_t old_rate = limiter->programmed_bit_s[queue];
+	uint32_t old_burst = limiter->programmed_burst_bytes[queue];
+
+	/* Judged by the higher one of both for as long as it is not sure which is in force. */
+	judge(appliance, hardware, queue, rate > old_rate ? rate : old_rate,
+	      burst > old_burst ? burst : old_burst);
+	hardware->queues[queue].broken =
+	    weir_limiter_set_queue(limiter, (uint16_t)queue, plan->queue_bit_s[queue], burst) < 0;
+}
+
+static bool
+changes(const struct weir_limiter *limiter, const struct weir_hardware_plan *plan, uint32_t queue)
+{
+	uint64_t rate = plan->queue_bit_s[queue];
+	bool sets_burst =
+	    limiter->ops->kind == WEIR_LIMITER_TM && limiter->capabilities.burst_bytes == 0;
+
+	if (rate == 0)
+		return false;
+	return weir_limiter_round(limiter, rate) != limiter->programmed_bit_s[queue] ||
+	       (sets_burst && at_most_32_bits(plan->queue_burst_bytes[queue]) !=
+	                          limiter->programmed_burst_bytes[queue]);
+}
+
+/* What is not programmed has no limit, so that a first one falls. */
+static bool
+falls(const struct weir_limiter *limiter, const struct weir_hardware_plan *plan, uint32_t queue)
+{
+	uint64_t before = limiter->programmed_bit_s[queue];
+
+	return before == 0 || weir_limiter_round(limiter, plan->queue_bit_s[queue]) < before;
+}
+
+/*
+ * The whole port's. Only a second wall: where the driver refuses it, the queues' limits stand all
+ * the same.
+ */
+static void
+put_port(struct weir_limiter *limiter, const struct weir_hardware_plan *plan)
+{
+	uint64_t burst = 0;
+
+	if (plan->port_bit_s == 0 || !limiter->capabilities.port_limit ||
+	    weir_limiter_round(limiter, plan->port_bit_s) == limiter->port_bit_s)
+		return;
+	for (uint32_t q = 0; q < plan->n_queues; q++)
+		burst += plan->queue_burst_bytes[q];
+	(void)!weir_limiter_set_port(limiter, plan->port_bit_s, at_most_32_bits(burst));
+}
+
+/* Reads back what can be, and learns what is in force now. */
+static void
+settle_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+             const struct weir_hardware_plan *plan, uint32_t queue)
+{
+	struct weir_hardware_queue *state = &hardware->queues[queue];
+	struct weir_limiter *limiter = &hardware->limiter;
+	uint64_t before = state->programmed_bit_s, read = 0;
+	int code;
+
+	state->asked_bit_s = plan->queue_bit_s[queue];
+	state->programmed_bit_s = 0;
+	if (state->asked_bit_s > 0 && !state->broken) {
+		code = limiter->ops->verify == NULL
+		           ? -ENOTSUP
+		           : limiter->ops->verify(limiter, (uint16_t)queue, &read);
+		state->broken = code == -EILSEQ;
+		if (!state->broken)
+			state->programmed_bit_s = limiter->programmed_bit_s[queue];
+	}
+	judge(appliance, hardware, queue, state->programmed_bit_s, plan->queue_burst_bytes[queue]);
+	if (state->programmed_bit_s != before || before == 0)
+		measure_anew(appliance, hardware, queue);
+}
+
+int
+weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                  const struct weir_hardware_plan *plan)
+{
+	struct weir_limiter *limiter = &hardware->limiter;
+	char error[WEIR_HARDWARE_REASON_SIZE / 2] = "";
+	bool rising[WEIR_TX_QUEUES_MAX] = {false};
+	int code;
+
+	for (uint32_t q = 1; q < hardware->n_queues; q++) {
+		hardware->queues[q].broken = false;
+		if (!changes(limiter, plan, q))
+			continue;
+		rising[q] = !falls(limiter, plan, q);
+		if (!rising[q])
+			put_queue(appliance, hardware, plan, q);
+	}
+	put_port(limiter, plan); /* the sum: falls behind theirs, rises before them */
+	for (uint32_t q = 1; q < hardware->n_queues; q++)
+		if (rising[q])
+			put_queue(appliance, hardware, plan, q);
+	code = weir_limiter_commit(limiter, error, sizeof(error));
+	if (code < 0) {
+		snprintf(hardware->reason, sizeof(hardware->reason),
+		         "its limits could not be put in force: %s", error);
+		return -EAGAIN;
+	}
+	for (uint32_t q = 1; q < hardware->n_queues; q++)
+		settle_queue(appliance, hardware, plan, q);
+	return 0;
+}
+
+/* Tells the workers of all slots that go another way than before, in use or not. */
+static void
+send_by(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+        const uint8_t *queue_of_slot)
+{
+	if (hardware->n_queues < 2)
+		return;
+	for (uint32_t slot = 0; slot < WEIR_CLASSES_MAX; slot++) {
+		if (hardware->queue_of_slot[slot] == queue_of_slot[slot])
+			continue;
+		hardware->queue_of_slot[slot] = queue_of_slot[slot];
+		weir_dataplane_set_queue(appliance->dataplane, hardware->link, slot,
+		                         queue_of_slot[slot]);
+	}
+}
+
+void
+weir_hardware_adopt(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                    struct weir_hardware_plan *plan)
+{
+	uint8_t queue_of_slot[WEIR_CLASSES_MAX] = {0};
+
+	assert(plan->n_classes == appliance->config->n_classes);
+	for (uint32_t i = 0; i < plan->n_classes; i++) {
+		uint8_t queue = plan->classes[i].queue;
+
+		assert(queue < hardware->n_queues);
+		if (hardware->queues[queue].programmed_bit_s > 0)
+			queue_of_slot[appliance->class_slots[i]] = queue;
+	}
+	send_by(appliance, hardware, queue_of_slot);
+	weir_hardware_plan_free(&hardware->plan);
+	hardware->plan = *plan;
+	*plan = (struct weir_hardware_plan){0};
+}
+
+void
+weir_hardware_go_soft(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	static const uint8_t queue_of_slot[WEIR_CLASSES_MAX];
+
+	send_by(appliance, hardware, queue_of_slot);
+	for (uint32_t q = 1; q < hardware->n_queues; q++) {
+		judge(appliance, hardware, q, 0, 0);
+		hardware->queues[q].programmed_bit_s = 0;
+		if (hardware->queues[q].verdict != WEIR_VERDICT_FAST)
+			hardware->queues[q].verdict = WEIR_VERDICT_SOFTWARE;
+	}
+}
+
+void
+weir_hardware_set_meter(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	const struct weir_config *config = appliance->config;
+	const struct weir_port *port = &appliance->ports[hardware->index];
+	bool used[WEIR_CLASSES_MAX] = {false};
+	uint64_t rate = 0, burst = 0;
+
+	for (uint32_t i = 0; i < config->n_rules; i++)
+		if (config->rules[i].link == WEIR_ANY || config->rules[i].link == hardware->link)
+			used[config->rules[i].class_slot] = true;
+	for (uint32_t i = 0; i < config->n_classes; i++) {
+		if (!used[i])
+			continue;
+		rate += config->classes[i].rate_bit_s;
+		burst += config->classes[i].burst_bytes;
+	}
+	if (rate == hardware->meter.rate_bit_s)
+		return;
+	if (hardware->meter.rate_bit_s != 0)
+		weir_limiter_meter_clear(&hardware->meter);
+	hardware->meter = (struct weir_limiter_meter){0};
+	if (rate == 0 || rate >= hardware->link_bit_s)
+		return; /* it would never drop */
+	if (weir_limiter_meter_set(&hardware->meter, port->port_id, rate, at_most_32_bits(burst)) <
+	    0)
+		hardware->meter = (struct weir_limiter_meter){0};
+}
+
+/* Whether anything has to be programmed for a plan. */
+static bool
+needs_programming(const struct weir_hardware_port *hardware, const struct weir_hardware_plan *plan)
+{
+	const struct weir_limiter *limiter = &hardware->limiter;
+
+	for (uint32_t q = 1; q < hardware->n_queues; q++)
+		if (changes(limiter, plan, q))
+			return true;
+	return plan->port_bit_s > 0 && limiter->capabilities.port_limit &&
+	       weir_limiter_round(limiter, plan->port_bit_s) != limiter->port_bit_s;
+}
+
+/* The limits in the NIC are not those that Weir knows of: off with it, and on anew. */
+static void
+distrust(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	const char *name = appliance->ports[hardware->index].config.name;
+
+	hardware->distrusted = true;
+	hardware->distrusted_link_bit_s = hardware->link_bit_s;
+	weir_events_post(appliance->events, WEIR_ALARM, "limits_failed", "port %s: %s", name,
+	                 hardware->reason);
+	weir_watch_restart(appliance, hardware->index, "has to be started anew");
+}
+
+/* Without limits that it must have, a port is not used until they can be set. */
+static void
+leave_if_required(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	if (appliance->ports[hardware->index].config.limiter_required)
+		weir_watch_restart(appliance, hardware->index,
+		                   "limiter_required, and not all limits are in force: not used");
+}
+
+/* Puts a plan in force that nothing stands in the way of any more, and takes it. */
+static void
+change_now(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+           struct weir_hardware_plan *plan)
+{
+	const char *name = appliance->ports[hardware->index].config.name;
+	uint32_t broken = 0;
+
+	if (weir_hardware_put(appliance, hardware, plan) < 0) {
+		weir_hardware_plan_free(plan);
+		distrust(appliance, hardware);
+		return;
+	}
+	weir_hardware_adopt(appliance, hardware, plan);
+	for (uint32_t q = 1; q < hardware->n_queues; q++)
+		broken += hardware->queues[q].broken ? 1 : 0;
+	if (broken == 0)
+		return;
+	weir_events_post(appliance->events, WEIR_WARNING, "limits_refused",
+	                 "port %s: its driver refused the limits of %" PRIu32
+	                 " queues: their classes are limited in software alone",
+	                 name, broken);
+	leave_if_required(appliance, hardware);
+}
+
+/* Has the workers hold the port, until its queues are empty. A change under way begins anew. */
+static void
+change_held(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+            struct weir_hardware_plan *plan)
+{
+	uint16_t port_id = appliance->ports[hardware->index].port_id;
+
+	weir_hardware_plan_free(&hardware->next);
+	hardware->next = *plan;
+	*plan = (struct weir_hardware_plan){0};
+	if (hardware->change != WEIR_HARDWARE_SETTLED)
+		return;
+	hardware->change = WEIR_HARDWARE_HOLDING;
+	weir_dataplane_hold(appliance->dataplane, port_id, true);
+	hardware->change_token = weir_dataplane_fence(appliance->dataplane);
+}
+
+static void
+change_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	const struct weir_limiter *limiter = &hardware->limiter;
+	struct weir_hardware_plan plan;
+	char error[WEIR_HARDWARE_REASON_SIZE];
+
+	if (weir_hardware_plan(appliance->config, hardware->link, limiter, hardware->n_senders,
+	                       &hardware->plan, &plan, error, sizeof(error)) < 0) {
+		weir_events_post(appliance->events, WEIR_WARNING, "limits_refused",
+		                 "%s: all its classes are limited in software alone", error);
+		weir_hardware_cancel(appliance, hardware);
+		weir_hardware_go_soft(appliance, hardware);
+		leave_if_required(appliance, hardware);
+		return;
+	}
+	if (limiter->capabilities.change == WEIR_LIMITER_STOPS &&
+	    (needs_programming(hardware, &plan) || hardware->change != WEIR_HARDWARE_SETTLED))
+		change_held(appliance, hardware, &plan);
+	else
+		change_now(appliance, hardware, &plan);
+}
+
+void
+weir_hardware_policy(struct weir_appliance *appliance)
+{
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware =
+		    appliance->hardware == NULL ? NULL : appliance->hardware->ports[i];
+
+		/* What is not in use is planned when it is programmed. */
+		if (hardware == NULL || !hardware->open || hardware->distrusted ||
+		    appliance->port_watch[i].state != WEIR_PORT_UP)
+			continue;
+		weir_hardware_set_meter(appliance, hardware);
+		change_port(appliance, hardware);
+	}
+}
+
+void
+weir_hardware_cancel(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	weir_hardware_plan_free(&hardware->next);
+	if (hardware->change == WEIR_HARDWARE_SETTLED)
+		return;
+	hardware->change = WEIR_HARDWARE_SETTLED;
+	weir_dataplane_hold(appliance->dataplane, appliance->ports[hardware->index].port_id, false);
+}
+
+/* Whether nothing is left in the port's queues, as far as that can be known. */
+static bool
+is_empty(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+         uint64_t *waiting)
+{
+	*waiting = 0;
+	if (!hardware->limiter.capabilities.completions)
+		return weir_hardware_all_left(appliance, hardware);
+	for (uint32_t q = 0; q < hardware->n_queues; q++)
+		*waiting += weir_hardware_waiting(appliance, hardware, q);
+	return *waiting == 0;
+}
+
+/* What waits will be lost: the way of a port whose link went down has all that this needs. */
+static void
+give_up(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t waiting)
+{
+	hardware->lost_frames += waiting;
+	weir_events_post(appliance->events, WEIR_WARNING, "limits_drain",
+	                 "port %s: %" PRIu64
+	                 " frames still waited in its queues when its limits had to change, and "
+	                 "are lost",
+	                 appliance->ports[hardware->index].config.name, waiting);
+	weir_watch_restart(appliance, hardware->index, "is started anew for its new limits");
+}
+
+void
+weir_hardware_step(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                   uint64_t now_ns)
+{
+	struct weir_hardware_plan plan;
+	uint64_t waiting;
+
+	if (hardware->change == WEIR_HARDWARE_HOLDING &&
+	    weir_dataplane_quiescent(appliance->dataplane, hardware->change_token, false)) {
+		hardware->change = WEIR_HARDWARE_DRAINING;
+		hardware->change_ns = now_ns;
+	}
+	if (hardware->change != WEIR_HARDWARE_DRAINING)
+		return;
+	if (!is_empty(appliance, hardware, &waiting)) {
+		if (now_ns - hardware->change_ns >= WEIR_HARDWARE_DRAIN_NS)
+			give_up(appliance, hardware, waiting);
+		return;
+	}
+	plan = hardware->next;
+	hardware->next = (struct weir_hardware_plan){0};
+	change_now(appliance, hardware, &plan);
+	weir_hardware_cancel(appliance, hardware);
+}

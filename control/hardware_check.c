@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Measuring: what a port sent against what was charged for it, what a queue sends against what was
+ * programmed, and whether it sends at all.
+ */
+#include "control/hardware_state.h"
+#include "control/policy.h"
+#include "control/watch.h"
+#include "dataplane/departures.h"
+
+#include <inttypes.h>
+#include <rte_ethdev.h>
+#include <time.h>
+
+/*
+ * What a frame is taken for, besides the bytes that the driver counts: preamble and gap. Drivers
+ * differ in whether they count the FCS. With 20 one that does gives the true wire bytes, and one
+ * that does not 4 less a frame: so an honest NIC never shows more than was charged.
+ */
+#define PREAMBLE_AND_GAP_BYTES 20U
+
+/* How long a look waits for the workers' rounds, before it leaves that to the next one. */
+#define ROUND_WAIT_NS 10000
+#define ROUND_TRIES   3U
+
+/* A measurement takes so long, and as much of it as this must have been with a backlog. */
+#define WINDOW_NS    (2 * WEIR_NS_PER_S)
+#define BUSY_PART    100U
+#define SLOW_WINDOWS 2U /* in a row, before it is told */
+#define SLOW_PERCENT 90U
+
+static bool
+read_sent(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+          struct weir_hardware_counts *sent)
+{
+	struct rte_eth_stats stats;
+
+	if (rte_eth_stats_get(appliance->ports[hardware->index].port_id, &stats) != 0)
+		return false;
+	sent->frames = stats.opackets;
+	sent->wire_bytes = stats.obytes + PREAMBLE_AND_GAP_BYTES * stats.opackets;
+	return true;
+}
+
+static struct weir_hardware_counts
+read_charged(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	struct weir_flow_totals totals;
+
+	weir_dataplane_flow_totals(appliance->dataplane, hardware->link, WEIR_EGRESS, &totals);
+	return (struct weir_hardware_counts){totals.tx_frames, totals.tx_wire_bytes};
+}
+
+/* Frames that are known to have left. */
+static uint64_t
+read_done(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	uint64_t done = 0;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		for (uint32_t q = 0; q < hardware->n_queues; q++) {
+			const struct weir_departures *departures =
+			    weir_hardware_departures(appliance, hardware, s, q);
+
+			if (departures != NULL)
+				done += atomic_load(&departures->done_frames);
+		}
+	}
+	return done;
+}
+
+static struct weir_hardware_counts
+since(const struct weir_hardware_counts *base, const struct weir_hardware_counts *now)
+{
+	/* A counter that was set back shows nothing. */
+	return (struct weir_hardware_counts){weir_sat_sub(now->frames, base->frames),
+	                                     weir_sat_sub(now->wire_bytes, base->wire_bytes)};
+}
+
+void
+weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	hardware->counted = read_sent(appliance, hardware, &hardware->base_sent);
+	hardware->base_charged = read_charged(appliance, hardware);
+	hardware->base_done_frames = read_done(appliance, hardware);
+	hardware->sent = hardware->charged = (struct weir_hardware_counts){0};
+	hardware->comparing = false;
+	hardware->past_done_ns = 0;
+	hardware->window_ns = 0;
+	for (uint32_t q = 0; q < hardware->n_queues; q++) {
+		for (uint32_t s = 0; s < hardware->n_senders; s++) {
+			const struct weir_departures *departures =
+			    weir_hardware_departures(appliance, hardware, s, q);
+			struct weir_hardware_part *part = &hardware->queues[q].parts[s];
+
+			part->moved_ns = 0;
+			if (departures != NULL)
+				part->base_excess_bytes = atomic_load(&departures->excess_bytes);
+		}
+	}
+}
+
+bool
+weir_hardware_all_left(const struct weir_appliance *appliance,
+                       const struct weir_hardware_port *hardware)
+{
+	struct weir_hardware_counts charged = read_charged(appliance, hardware), sent;
+
+	if (!hardware->counted || !read_sent(appliance, hardware, &sent))
+		return false;
+	sent = since(&hardware->base_sent, &sent);
+	charged = since(&hardware->base_charged, &charged);
+	return sent.frames >= charged.frames;
+}
+
+/*
+ * Compares what the port had sent when its counters were read with what workers have charged by
+ * now. Their rounds of then are over: what the port had taken by then, they have counted.
+ */
+static void
+compare(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	const char *name = appliance->ports[hardware->index].config.name;
+	struct weir_hardware_counts charged = read_charged(appliance, hardware);
+
+	hardware->comparing = false;
+	hardware->sent = since(&hardware->base_sent, &hardware->reading);
+	hardware->charged = since(&hardware->base_charged, &charged);
+	if (hardware->sent.frames <= hardware->charged.frames &&
+	    hardware->sent.wire_bytes <= hardware->charged.wire_bytes)
+		return;
+	hardware->breached = true;
+	weir_watch_breach(appliance, hardware->index);
+	weir_events_post(appliance->events, WEIR_ALARM, "port_breach",
+	                 "port %s: has sent %" PRIu64 " frames, %" PRIu64
+	                 " B on the wire, and %" PRIu64 " frames, %" PRIu64
+	                 " B were charged: stopped until weir is restarted",
+	                 name, hardware->sent.frames, hardware->sent.wire_bytes,
+	                 hardware->charged.frames, hardware->charged.wire_bytes);
+}
+
+/* What had left a while ago must show by now. */
+static void
+check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t done,
+             uint64_t now_ns)
+{
+	const char *name = appliance->ports[hardware->index].config.name;
+	uint64_t sent = since(&hardware->base_sent, &hardware->reading).frames;
+	bool hides;
+
+	if (hardware->past_done_ns != 0 &&
+	    now_ns - hardware->past_done_ns < WEIR_HARDWARE_COUNTERS_NS)
+		return;
+	hides = hardware->past_done_ns != 0 && sent < hardware->past_done_frames;
+	if (hides && !hardware->hides)
+		weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
+		                 "port %s: counts %" PRIu64 " frames as sent, but %" PRIu64
+		                 " have left: its counters can't be believed",
+		                 name, sent, hardware->past_done_frames);
+	hardware->hides = hides;
+	hardware->past_done_frames = done;
+	hardware->past_done_ns = now_ns;
+}
+
+/*
+ * Whether the workers have finished the rounds that they were in. They take microseconds: it is
+ * worth waiting for, because what they charge meanwhile would hide as much that nobody charged.
+ */
+static bool
+rounds_over(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	const struct timespec pause = {.tv_nsec = ROUND_WAIT_NS};
+
+	for (unsigned int try = 0; try < ROUND_TRIES; try++) {
+		if (weir_dataplane_quiescent(appliance->dataplane, hardware->token, false))
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+/* Returns false where the port was found to breach. */
+static bool
+check_sent(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
+{
+	uint64_t done;
+
+	if (!hardware->counted)
+		return true;
+	if (hardware->comparing) { /* since an earlier look */
+		if (!weir_dataplane_quiescent(appliance->dataplane, hardware->token, false))
+			return true;
+		compare(appliance, hardware);
+		if (hardware->breached)
+			return false;
+	}
+	done = read_done(appliance, hardware) - hardware->base_done_frames;
+	if (!read_sent(appliance, hardware, &hardware->reading))
+		return true;
+	hardware->token = weir_dataplane_fence(appliance->dataplane);
+	hardware->comparing = true;
+	check_hiding(appliance, hardware, done, now_ns);
+	if (rounds_over(appliance, hardware))
+		compare(appliance, hardware);
+	return !hardware->breached;
+}
+
+static uint64_t
+rate_of(uint64_t bytes, uint64_t ticks, uint64_t tsc_hz)
+{
+	weir_u128 rate = (weir_u128)bytes * 8 * tsc_hz / ticks;
+
+	return rate > UINT64_MAX ? UINT64_MAX : (uint64_t)rate;
+}
+
+/* One sender's rate while it had a backlog. Returns false where there is nothing new. */
+static bool
+measure_part(const struct weir_appliance *appliance, const struct weir_departures *departures,
+             struct weir_hardware_part *part)
+{
+	uint64_t tsc_hz = appliance->clock.tsc_hz;
+	uint64_t ticks = atomic_load(&departures->busy_tsc) - part->base_busy_tsc;
+	uint64_t bytes = atomic_load(&departures->busy_bytes) - part->base_busy_bytes;
+
+	if (ticks < tsc_hz / BUSY_PART)
+		return false;
+	part->measured_bit_s = rate_of(bytes, ticks, tsc_hz);
+	part->base_busy_tsc += ticks;
+	part->base_busy_bytes += bytes;
+	return true;
+}
+
+/*
+ * Several senders share a limit: together they get it where all have a backlog, and each could get
+ * all of it where the others have none. So their sum counts up to the limit, and beyond it the
+ * largest.
+ */
+static uint64_t
+measured_of(const struct weir_hardware_port *hardware, const struct weir_hardware_queue *queue)
+{
+	uint64_t sum = 0, largest = 0;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		uint64_t rate = queue->parts[s].measured_bit_s;
+
+		sum = weir_sat_add(sum, rate);
+		largest = rate > largest ? rate : largest;
+	}
+	if (sum > queue->programmed_bit_s)
+		sum = queue->programmed_bit_s;
+	return largest > sum ? largest : sum;
+}
+
+static void
+measure_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint32_t index)
+{
+	struct weir_hardware_queue *queue = &hardware->queues[index];
+	bool slow, measured = false;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, index);
+
+		if (departures != NULL && measure_part(appliance, departures, &queue->parts[s]))
+			measured = true;
+	}
+	if (!measured)
+		return;
+	queue->measured_bit_s = measured_of(hardware, queue);
+	slow = queue->measured_bit_s < queue->programmed_bit_s / 100 * SLOW_PERCENT;
+	queue->verdict = slow ? WEIR_VERDICT_SLOW : WEIR_VERDICT_HELD;
+	queue->slow_windows = slow ? queue->slow_windows + 1 : 0;
+	if (queue->slow_windows >= SLOW_WINDOWS && !queue->told_slow) {
+		queue->told_slow = true;
+		weir_events_post(appliance->events, WEIR_WARNING, "limiter_slow",
+		                 "port %s: queue %" PRIu32 " sends %" PRIu64
+		                 " bit/s where it is limited to %" PRIu64
+		                 ": the hardware takes more than was asked",
+		                 appliance->ports[hardware->index].config.name, index,
+		                 queue->measured_bit_s, queue->programmed_bit_s);
+	}
+}
+
+/* A limit that does not hold: the port goes on without any, or not at all. */
+static void
+fall_back(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint32_t index,
+          uint64_t excess_bytes)
+{
+	const struct weir_port *port = &appliance->ports[hardware->index];
+	struct weir_hardware_queue *queue = &hardware->queues[index];
+
+	queue->verdict = WEIR_VERDICT_FAST;
+	hardware->distrusted = hardware->fast = true;
+	hardware->distrusted_link_bit_s = hardware->link_bit_s;
+	snprintf(hardware->reason, sizeof(hardware->reason),
+	         "queue %" PRIu32 " sent %" PRIu64 " B more than its limit of %" PRIu64
+	         " bit/s allows",
+	         index, excess_bytes, queue->programmed_bit_s);
+	weir_events_post(appliance->events, WEIR_ALARM, "limiter_fast", "port %s: %s: %s",
+	                 port->config.name, hardware->reason,
+	                 port->config.limiter_required
+	                     ? "it is stopped"
+	                     : "its classes are limited in software alone");
+	if (port->config.limiter_required) {
+		weir_watch_restart(appliance, hardware->index, "must not be used");
+		return;
+	}
+	weir_hardware_cancel(appliance, hardware);
+	weir_hardware_go_soft(appliance, hardware);
+}
+
+/* Returns false where a limit was found not to hold. */
+static bool
+check_excess(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	for (uint32_t q = 1; q < hardware->n_queues; q++) {
+		for (uint32_t s = 0; s < hardware->n_senders; s++) {
+			const struct weir_departures *departures =
+			    weir_hardware_departures(appliance, hardware, s, q);
+			uint64_t excess;
+
+			if (departures == NULL || hardware->queues[q].programmed_bit_s == 0)
+				continue;
+			excess = atomic_load(&departures->excess_bytes);
+			if (excess <= hardware->queues[q].parts[s].base_excess_bytes)
+				continue;
+			fall_back(appliance, hardware, q, excess);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* How long a queue may stand still: at its limit the largest frame takes a while. */
+static uint64_t
+stuck_ns(const struct weir_appliance *appliance, const struct weir_hardware_queue *queue)
+{
+	uint64_t bits = (uint64_t)weir_policy_largest_frame(appliance->config) * 8;
+
+	if (queue->programmed_bit_s == 0)
+		return WEIR_HARDWARE_STUCK_NS;
+	return WEIR_HARDWARE_STUCK_NS + 2 * bits * WEIR_NS_PER_S / queue->programmed_bit_s;
+}
+
+/* Whether a sender's queue has stood still for too long. polled: its worker has looked since. */
+static bool
+stands_still(struct weir_hardware_queue *queue, struct weir_hardware_part *part,
+             const struct weir_departures *departures, bool polled, uint64_t limit_ns,
+             uint64_t now_ns)
+{
+	uint64_t done = atomic_load(&departures->done_frames);
+	bool waits = atomic_load(&departures->waiting_frames) > 0;
+
+	if (part->moved_ns != 0 && done != part->done_frames)
+		queue->stuck = false;
+	if (part->moved_ns == 0 || !waits || !polled || done != part->done_frames) {
+		part->done_frames = done;
+		part->moved_ns = now_ns;
+		return false;
+	}
+	return now_ns - part->moved_ns >= limit_ns;
+}
+
+/* Returns false where a queue was found stuck. */
+static bool
+check_stuck(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
+{
+	const char *name = appliance->ports[hardware->index].config.name;
+	uint32_t stuck = UINT32_MAX;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_counters *counters =
+		    weir_dataplane_counters(appliance->dataplane, hardware->senders[s]);
+		uint64_t rounds = weir_count_read(&counters->rounds);
+		bool polled = rounds != hardware->rounds[s];
+
+		hardware->rounds[s] = rounds;
+		for (uint32_t q = 0; q < hardware->n_queues; q++) {
+			struct weir_hardware_queue *queue = &hardware->queues[q];
+			const struct weir_departures *departures =
+			    weir_hardware_departures(appliance, hardware, s, q);
+
+			if (departures != NULL &&
+			    stands_still(queue, &queue->parts[s], departures, polled,
+			                 stuck_ns(appliance, queue), now_ns) &&
+			    stuck == UINT32_MAX)
+				stuck = q;
+		}
+	}
+	if (stuck == UINT32_MAX)
+		return true;
+	weir_events_post(appliance->events, WEIR_ALARM, "queue_stuck",
+	                 "port %s: %" PRIu64 " frames wait in queue %" PRIu32
+	                 " and none leaves: the port is started anew",
+	                 name, weir_hardware_waiting(appliance, hardware, stuck), stuck);
+	hardware->queues[stuck].stuck = true;
+	weir_watch_restart(appliance, hardware->index, "stands still");
+	return false;
+}
+
+static void
+look(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
+{
+	if (!check_sent(appliance, hardware, now_ns))
+		return;
+	if (hardware->open && !hardware->distrusted) {
+		if (!check_excess(appliance, hardware))
+			return;
+		if (now_ns - hardware->window_ns >= WINDOW_NS) {
+			hardware->window_ns = now_ns;
+			for (uint32_t q = 1; q < hardware->n_queues; q++)
+				if (hardware->queues[q].programmed_bit_s > 0)
+					measure_queue(appliance, hardware, q);
+		}
+	}
+	if (!check_stuck(appliance, hardware, now_ns))
+		return;
+	weir_hardware_step(appliance, hardware, now_ns);
+}
+
+void
+weir_hardware_tick(struct weir_appliance *appliance, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware =
+		    appliance->hardware == NULL ? NULL : appliance->hardware->ports[i];
+
+		if (hardware != NULL && appliance->port_watch[i].state == WEIR_PORT_UP)
+			look(appliance, hardware, now_ns);
+	}
+}

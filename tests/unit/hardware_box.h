@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An appliance of one link whose outside port has a limiter, and everything around control/hardware
+ * played by the test: the limiter's interface, the port's counters and link, workers. Rounding, the
+ * plan and the watch over links are the real ones. Linked with --wrap (see meson.build).
+ */
+#ifndef WEIR_TESTS_UNIT_HARDWARE_BOX_H
+#define WEIR_TESTS_UNIT_HARDWARE_BOX_H
+
+#include "control/hardware.h"
+#include "control/watch.h"
+#include "dataplane/departures.h"
+#include "tests/unit/harness.h"
+
+#include <rte_ethdev.h>
+#include <string.h>
+
+#define BOX_MBIT    UINT64_C(1000000)
+#define BOX_INSIDE  0U
+#define BOX_OUTSIDE 1U
+#define BOX_PORT_ID 5U /* of the outside port */
+#define BOX_QUEUES  8U
+#define BOX_CLASSES 5U
+#define BOX_TSC_HZ  UINT64_C(1000000000) /* a tick is a nanosecond */
+#define BOX_LOOK_NS WEIR_HARDWARE_LOOK_NS
+#define BOX_STEPS   256U /* kept of what was done, in its order */
+
+enum box_step { STEP_LIMIT, STEP_PORT_LIMIT, STEP_COMMIT, STEP_QUEUE, STEP_UP, STEP_HOLD };
+
+static struct weir_limiter_driver box_row = {
+    .driver = "net_model",
+    .usable = true,
+    .arithmetic = WEIR_LIMITER_STEPS,
+    .min_bit_s = BOX_MBIT,
+    .step_bit_s = BOX_MBIT,
+    .quirks = WEIR_QUIRK_WIPED_AT_START | WEIR_QUIRK_STALE_SPEED,
+    .help = "a model",
+};
+
+static struct {
+	struct weir_appliance *appliance;
+	struct weir_config config;
+	struct weir_port_config ports[2];
+	struct weir_config_link link;
+	struct weir_config_class classes[BOX_CLASSES];
+	struct weir_rule rules[BOX_CLASSES];
+	uint32_t class_slots[BOX_CLASSES];
+	struct weir_worker_config workers[WEIR_WORKERS_MAX];
+	uint64_t now_ns;
+
+	/* The limiter. */
+	enum weir_limiter_change change;
+	bool completions, port_limit;
+	int open_result, commit_result;
+	uint32_t n_limited;     /* queues that can be limited, and queue 0 */
+	uint32_t refused_queue; /* its limit is refused; 0: none */
+	uint64_t read_back;     /* of each queue; 0: there is no getter */
+	uint64_t link_bit_s;    /* that the last limiter was opened with */
+	uint64_t limits[BOX_QUEUES], committed[BOX_QUEUES];
+	uint32_t opens, closes, commits;
+	uint64_t meter_bit_s;
+	int meter_result;
+
+	/* The port. */
+	bool up;
+	uint32_t speed_mbit_s, max_tx_queues;
+	uint32_t restarts, cuts, stops;
+	struct rte_eth_stats stats;
+	int stats_result;
+
+	/* The workers. */
+	bool quiescent, used, held;
+	uint64_t fences;
+	struct weir_flow_totals flow;
+	struct weir_departures departures[2][BOX_QUEUES];
+	struct weir_counters *counters[2];
+	uint64_t judged_bit_s[BOX_QUEUES], judged_burst[BOX_QUEUES];
+	uint8_t queue_of_slot[WEIR_CLASSES_MAX];
+
+	uint32_t n_steps;
+	struct {
+		enum box_step step;
+		uint64_t what, value;
+	} steps[BOX_STEPS];
+} box;
+
+static void
+box_note(enum box_step step, uint64_t what, uint64_t value)
+{
+	CU_ASSERT_FATAL(box.n_steps < BOX_STEPS);
+	box.steps[box.n_steps].step = step;
+	box.steps[box.n_steps].what = what;
+	box.steps[box.n_steps++].value = value;
+}
+
+/* ---- the limiter ---- */
+
+static int
+box_program_queue(struct weir_limiter *limiter, uint16_t queue, uint64_t value,
+                  uint32_t burst_bytes)
+{
+	uint64_t rate_bit_s = value * BOX_MBIT;
+
+	(void)limiter;
+	CU_ASSERT_FATAL(queue > 0 && queue < BOX_QUEUES);
+	CU_ASSERT(rate_bit_s > 0 && burst_bytes > 0);
+	/* What stops the queues must find them out of use. */
+	if (box.change == WEIR_LIMITER_STOPS)
+		CU_ASSERT(!box.used || box.held);
+	box_note(STEP_LIMIT, queue, rate_bit_s);
+	if (queue == box.refused_queue)
+		return -EINVAL;
+	box.limits[queue] = rate_bit_s;
+	return 0;
+}
+
+static int
+box_program_port(struct weir_limiter *limiter, uint64_t value, uint32_t burst_bytes)
+{
+	(void)limiter;
+	(void)burst_bytes;
+	box_note(STEP_PORT_LIMIT, 0, value * BOX_MBIT);
+	return 0;
+}
+
+static int
+box_commit(struct weir_limiter *limiter, char *error, size_t error_size)
+{
+	(void)limiter;
+	box.commits++;
+	box_note(STEP_COMMIT, 0, 0);
+	snprintf(error, error_size, "no such thing");
+	if (box.commit_result == 0)
+		memcpy(box.committed, box.limits, sizeof(box.committed));
+	return box.commit_result;
+}
+
+static int
+box_verify(struct weir_limiter *limiter, uint16_t queue, uint64_t *rate_bit_s)
+{
+	if (box.read_back == 0)
+		return -ENOTSUP;
+	*rate_bit_s = box.read_back;
+	return box.read_back == limiter->programmed_bit_s[queue] ? 0 : -EILSEQ;
+}
+
+static void
+box_describe(const struct weir_limiter *limiter, char *line, size_t size)
+{
+	(void)limiter;
+	snprintf(line, size, "a model");
+}
+
+static void
+box_release(struct weir_limiter *limiter)
+{
+	(void)limiter;
+	box.closes++;
+}
+
+static const struct weir_limiter_ops box_queue_ops = {
+    .kind = WEIR_LIMITER_QUEUE,
+    .program_queue = box_program_queue,
+    .program_port = box_program_port,
+    .verify = box_verify,
+    .describe = box_describe,
+    .release = box_release,
+};
+static const struct weir_limiter_ops box_tm_ops = {
+    .kind = WEIR_LIMITER_TM,
+    .program_queue = box_program_queue,
+    .program_port = box_program_port,
+    .commit = box_commit,
+    .verify = box_verify,
+    .describe = box_describe,
+    .release = box_release,
+};
+
+int __wrap_weir_limiter_open(const struct weir_port *port, enum weir_limiter_kind wanted,
+                             uint16_t n_queues, uint16_t n_senders, uint64_t link_bit_s,
+                             struct weir_limiter *limiter, char *reason, size_t reason_size);
+int __wrap_weir_limiter_meter_set(struct weir_limiter_meter *meter, uint16_t port_id,
+                                  uint64_t rate_bit_s, uint32_t burst_bytes);
+void __wrap_weir_limiter_meter_clear(struct weir_limiter_meter *meter);
+int __wrap_rte_eth_stats_get(uint16_t port_id, struct rte_eth_stats *stats);
+int __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info);
+bool __wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);
+uint32_t __wrap_weir_port_downs(const struct weir_port *port);
+int __wrap_weir_port_restart(struct weir_port *port);
+void __wrap_weir_port_stop(struct weir_port *port);
+void __wrap_weir_port_cut(const struct weir_port *port);
+void __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
+void __wrap_weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool held);
+uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
+bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
+void __wrap_weir_dataplane_set_queue(struct weir_dataplane *dataplane, uint32_t link, uint32_t slot,
+                                     uint8_t queue);
+struct weir_departures *__wrap_weir_dataplane_departures(const struct weir_dataplane *dataplane,
+                                                         uint32_t worker, uint32_t link,
+                                                         uint32_t queue);
+void __wrap_weir_dataplane_flow_totals(const struct weir_dataplane *dataplane, uint32_t link,
+                                       enum weir_direction direction,
+                                       struct weir_flow_totals *totals);
+const struct weir_counters *__wrap_weir_dataplane_counters(const struct weir_dataplane *dataplane,
+                                                           uint32_t worker);
+void __wrap_weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
+                                      uint64_t burst_bytes, uint64_t tsc_hz);
+
+int
+__wrap_weir_limiter_open(const struct weir_port *port, enum weir_limiter_kind wanted,
+                         uint16_t n_queues, uint16_t n_senders, uint64_t link_bit_s,
+                         struct weir_limiter *limiter, char *reason, size_t reason_size)
+{
+	/* Never while a worker may be at the port. */
+	CU_ASSERT(!box.used && box.up);
+	CU_ASSERT_EQUAL(n_queues, BOX_QUEUES);
+	CU_ASSERT_EQUAL(wanted, port->config.limiter);
+	memset(limiter, 0, sizeof(*limiter));
+	snprintf(reason, reason_size, "%s", box.open_result == 0 ? "" : "the model says no");
+	if (box.open_result < 0)
+		return box.open_result;
+	memset(box.limits, 0, sizeof(box.limits));
+	memset(box.committed, 0, sizeof(box.committed));
+	box.link_bit_s = link_bit_s;
+	box.opens++;
+	limiter->ops = box.change == WEIR_LIMITER_LIVE ? &box_queue_ops : &box_tm_ops;
+	limiter->driver = &box_row;
+	limiter->n_queues = n_queues;
+	limiter->n_senders = n_senders;
+	limiter->link_bit_s = link_bit_s;
+	limiter->capabilities = (struct weir_limiter_capabilities){
+	    .n_queues = box.n_limited,
+	    .min_bit_s = BOX_MBIT,
+	    .max_bit_s = link_bit_s,
+	    .change = box.change,
+	    .port_limit = box.port_limit,
+	    .completions = box.completions,
+	};
+	return 0;
+}
+
+int
+__wrap_weir_limiter_meter_set(struct weir_limiter_meter *meter, uint16_t port_id,
+                              uint64_t rate_bit_s, uint32_t burst_bytes)
+{
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	CU_ASSERT(burst_bytes > 0 && box.meter_bit_s == 0);
+	meter->rate_bit_s = rate_bit_s;
+	if (box.meter_result == 0)
+		box.meter_bit_s = rate_bit_s;
+	return box.meter_result;
+}
+
+void
+__wrap_weir_limiter_meter_clear(struct weir_limiter_meter *meter)
+{
+	CU_ASSERT_EQUAL(meter->rate_bit_s, box.meter_bit_s);
+	box.meter_bit_s = 0;
+}
+
+/* ---- the port ---- */
+
+int
+__wrap_rte_eth_stats_get(uint16_t port_id, struct rte_eth_stats *stats)
+{
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	*stats = box.stats;
+	return box.stats_result;
+}
+
+int
+__wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
+{
+	(void)port_id;
+	memset(info, 0, sizeof(*info));
+	info->max_tx_queues = (uint16_t)box.max_tx_queues;
+	return 0;
+}
+
+bool
+__wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s)
+{
+	bool outside = port->port_id == BOX_PORT_ID;
+
+	*speed_mbit_s = outside ? box.speed_mbit_s : 0;
+	return outside ? box.up : true;
+}
+
+uint32_t
+__wrap_weir_port_downs(const struct weir_port *port)
+{
+	(void)port;
+	return 0;
+}
+
+int
+__wrap_weir_port_restart(struct weir_port *port)
+{
+	CU_ASSERT_EQUAL(port->port_id, BOX_PORT_ID);
+	CU_ASSERT(!box.used && box.quiescent);
+	box.restarts++;
+	for (uint32_t s = 0; s < 2; s++)
+		for (uint32_t q = 0; q < BOX_QUEUES; q++)
+			atomic_store(&box.departures[s][q].waiting_frames, 0);
+	return 0;
+}
+
+void
+__wrap_weir_port_stop(struct weir_port *port)
+{
+	CU_ASSERT(!box.used && box.quiescent);
+	box.stops++;
+	port->started = false;
+}
+
+void
+__wrap_weir_port_cut(const struct weir_port *port)
+{
+	CU_ASSERT_EQUAL(port->port_id, BOX_PORT_ID);
+	box.cuts++;
+}
+
+/* ---- the workers ---- */
+
+void
+__wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up)
+{
+	(void)dataplane;
+	if (port_id != BOX_PORT_ID)
+		return;
+	box.used = up;
+	box_note(STEP_UP, 0, up);
+}
+
+void
+__wrap_weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool held)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	box.held = held;
+	box_note(STEP_HOLD, 0, held);
+}
+
+uint64_t
+__wrap_weir_dataplane_fence(struct weir_dataplane *dataplane)
+{
+	(void)dataplane;
+	return ++box.fences;
+}
+
+bool
+__wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait)
+{
+	(void)dataplane;
+	CU_ASSERT(token > 0 && token <= box.fences && !wait);
+	return box.quiescent;
+}
+
+void
+__wrap_weir_dataplane_set_queue(struct weir_dataplane *dataplane, uint32_t link, uint32_t slot,
+                                uint8_t queue)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(link, 0);
+	CU_ASSERT_FATAL(slot < WEIR_CLASSES_MAX && queue < BOX_QUEUES);
+	box.queue_of_slot[slot] = queue;
+	box_note(STEP_QUEUE, slot, queue);
+}
+
+struct weir_departures *
+__wrap_weir_dataplane_departures(const struct weir_dataplane *dataplane, uint32_t worker,
+                                 uint32_t link, uint32_t queue)
+{
+	(void)dataplane;
+	CU_ASSERT_FATAL(worker < 2 && link == 0 && queue < BOX_QUEUES);
+	return box.completions ? &box.departures[worker][queue] : NULL;
+}
+
+void
+__wrap_weir_dataplane_flow_totals(const struct weir_dataplane *dataplane, uint32_t link,
+                                  enum weir_direction direction, struct weir_flow_totals *totals)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(link, 0);
+	CU_ASSERT_EQUAL(direction, WEIR_EGRESS);
+	*totals = box.flow;
+}
+
+const struct weir_counters *
+__wrap_weir_dataplane_counters(const struct weir_dataplane *dataplane, uint32_t worker)
+{
+	(void)dataplane;
+	return box.counters[worker];
+}
+
+void
+__wrap_weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
+                                 uint64_t burst_bytes, uint64_t tsc_hz)
+{
+	size_t queue = (size_t)(departures - &box.departures[0][0]) % BOX_QUEUES;
+
+	CU_ASSERT_EQUAL(tsc_hz, BOX_TSC_HZ);
+	box.judged_bit_s[queue] = rate_bit_s;
+	box.judged_burst[queue] = burst_bytes;
+}
+
+/* ---- the appliance ---- */
+
+/* a 100 and b 50 Mbit/s, c 7 Mbit/s dedicated, d 0.5 Mbit/s, which the model can't hold; e, which
+ * no rule sends this way. */
+static inline void
+box_config(void)
+{
+	static const uint64_t rates[BOX_CLASSES] = {100 * BOX_MBIT, 50 * BOX_MBIT, 7 * BOX_MBIT,
+	                                            BOX_MBIT / 2, 9 * BOX_MBIT};
+
+	for (uint32_t i = 0; i < BOX_CLASSES; i++) {
+		box.classes[i] = (struct weir_config_class){
+		    .rate_bit_s = rates[i], .burst_bytes = 20000, .dedicated = i == 2};
+		snprintf(box.classes[i].name, WEIR_NAME_SIZE, "%c", 'a' + (int)i);
+		box.rules[i] = (struct weir_rule){.link = i == 4 ? 1 : WEIR_ANY, .class_slot = i};
+		box.class_slots[i] = 10 + i;
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		box.ports[i] = (struct weir_port_config){.mtu_bytes = 1500, .rx_queues = 1};
+		snprintf(box.ports[i].name, WEIR_NAME_SIZE, "%s",
+		         i == BOX_OUTSIDE ? "out0" : "in0");
+	}
+	box.link = (struct weir_config_link){"internet", BOX_INSIDE, BOX_OUTSIDE};
+	box.config = (struct weir_config){
+	    .n_ports = 2,
+	    .n_links = 1,
+	    .n_classes = BOX_CLASSES,
+	    .n_rules = BOX_CLASSES,
+	    .ports = box.ports,
+	    .links = &box.link,
+	    .classes = box.classes,
+	    .rules = box.rules,
+	};
+	box.config.appliance.n_workers = 1;
+	box.workers[0].n_rx = 1;
+	box.workers[0].rx[0].direction = WEIR_EGRESS;
+}
+
+/* The world as it should be; box_start() may be called after changes to it. */
+static inline void
+box_make(void)
+{
+	memset(&box, 0, sizeof(box));
+	box_config();
+	box.completions = box.up = box.quiescent = true;
+	box.speed_mbit_s = 10000;
+	box.n_limited = BOX_QUEUES;
+	box.now_ns = 1000 * WEIR_NS_PER_S;
+	box.meter_result = -ENOTSUP;
+	for (uint32_t w = 0; w < 2; w++) {
+		box.counters[w] = calloc(1, sizeof(*box.counters[w]));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(box.counters[w]);
+	}
+	box.appliance = calloc(1, sizeof(*box.appliance));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(box.appliance);
+	box.appliance->events = weir_events_new(64);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(box.appliance->events);
+	box.appliance->config = &box.config;
+	box.appliance->class_slots = box.class_slots;
+	box.appliance->clock.tsc_hz = BOX_TSC_HZ;
+	box.appliance->n_ports = 2;
+	for (uint32_t i = 0; i < 2; i++) {
+		struct weir_port *port = &box.appliance->ports[i];
+
+		port->config = box.ports[i];
+		port->port_id = i == BOX_OUTSIDE ? BOX_PORT_ID : 2;
+		port->started = true;
+	}
+	snprintf(box.appliance->ports[BOX_OUTSIDE].driver, 32, "net_ixgbe");
+	box.appliance->ports[BOX_OUTSIDE].tx_each = BOX_QUEUES;
+}
+
+/* 0 or the code with which the start is refused. */
+static inline int
+box_start(char *error)
+{
+	int code = weir_hardware_new(box.appliance, box.workers, error);
+
+	return code < 0 ? code : weir_watch_first_links(box.appliance, error);
+}
+
+static inline void
+box_start_well(void)
+{
+	char error[WEIR_ERROR_SIZE] = "";
+
+	CU_ASSERT_EQUAL_FATAL(box_start(error), 0);
+	CU_ASSERT_FATAL(box.used);
+	box.n_steps = 0;
+}
+
+static inline void
+box_free(void)
+{
+	weir_hardware_free(box.appliance);
+	CU_ASSERT_EQUAL(box.opens, box.closes);
+	CU_ASSERT_EQUAL(box.meter_bit_s, 0);
+	weir_events_free(box.appliance->events);
+	free(box.appliance);
+	free(box.counters[0]);
+	free(box.counters[1]);
+}
+
+/* One look, 50 ms on; workers have made rounds. */
+static inline enum weir_port_state
+box_look(void)
+{
+	box.now_ns += BOX_LOOK_NS;
+	for (uint32_t w = 0; w < 2; w++)
+		weir_count(&box.counters[w]->rounds, 1000);
+	weir_watch_links(box.appliance);
+	weir_hardware_tick(box.appliance, box.now_ns);
+	return box.appliance->port_watch[BOX_OUTSIDE].state;
+}
+
+/* How many events of a kind there are; last gets the latest's message. */
+static inline uint32_t
+box_events(const char *kind, char *last)
+{
+	struct weir_event event;
+	uint32_t n = 0;
+
+	for (uint64_t i = 1; weir_events_get(box.appliance->events, i, &event); i++) {
+		if (strcmp(event.kind, kind) != 0)
+			continue;
+		n++;
+		if (last != NULL)
+			snprintf(last, WEIR_EVENT_MESSAGE_SIZE, "%s", event.message);
+	}
+	return n;
+}
+
+#endif

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Planning, programming and changing limits of a port. Linked with --wrap. */
+#include "tests/unit/hardware_box.h"
+
+#define SLOT(letter) box.class_slots[(letter) - 'a']
+
+static uint8_t
+queue_of(char class)
+{
+	return box.queue_of_slot[SLOT(class)];
+}
+
+/* How often a step was made; first gets the place of the first of them. */
+static uint32_t
+steps_of(enum box_step step, uint32_t *first)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < box.n_steps; i++) {
+		if (box.steps[i].step != step)
+			continue;
+		if (first != NULL && n == 0)
+			*first = i;
+		n++;
+	}
+	return n;
+}
+
+static uint32_t
+queues(const char *driver, enum weir_limiter_kind kind, uint32_t max_tx_queues, uint32_t n_senders)
+{
+	struct weir_port port = {.config = {.limiter = kind}, .port_id = BOX_PORT_ID};
+
+	snprintf(port.driver, sizeof(port.driver), "%s", driver);
+	box.max_tx_queues = max_tx_queues;
+	return weir_hardware_queues(&port, n_senders);
+}
+
+static void
+test_queues(void)
+{
+	CU_ASSERT_EQUAL(queues("net_ixgbe", WEIR_LIMITER_AUTO, 128, 1), 64);
+	CU_ASSERT_EQUAL(queues("net_ixgbe", WEIR_LIMITER_AUTO, 12, 1), 12);
+	CU_ASSERT_EQUAL(queues("net_ixgbe", WEIR_LIMITER_AUTO, 1, 1), 1);
+	CU_ASSERT_EQUAL(queues("net_ixgbe", WEIR_LIMITER_SOFT, 128, 1), 1);
+	/* A queue's own limit can't hold two workers. */
+	CU_ASSERT_EQUAL(queues("net_ixgbe", WEIR_LIMITER_AUTO, 128, 2), 1);
+	CU_ASSERT_EQUAL(queues("net_cn10k", WEIR_LIMITER_TM, 48, 4), 12);
+	CU_ASSERT_EQUAL(queues("net_i40e", WEIR_LIMITER_AUTO, 128, 1), 1);
+	/* Nothing is known: only where the policy asks for it. */
+	CU_ASSERT_EQUAL(queues("net_null", WEIR_LIMITER_AUTO, 128, 1), 1);
+	CU_ASSERT_EQUAL(queues("net_null", WEIR_LIMITER_QUEUE, 128, 1), 64);
+}
+
+static void
+test_start(void)
+{
+	char error[WEIR_ERROR_SIZE];
+	uint32_t first_limit = 0, first_up = 0;
+
+	box_make();
+	CU_ASSERT_EQUAL_FATAL(box_start(error), 0);
+	/* a, b and c are held, d is too slow for the hardware, e does not go this way. */
+	CU_ASSERT_EQUAL(box.limits[queue_of('a')], 100 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box.limits[queue_of('b')], 50 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box.limits[queue_of('c')], 7 * BOX_MBIT);
+	CU_ASSERT(queue_of('a') != queue_of('b') && queue_of('b') != queue_of('c'));
+	CU_ASSERT_EQUAL(queue_of('d'), 0);
+	CU_ASSERT_EQUAL(queue_of('e'), 0);
+	CU_ASSERT_EQUAL(box.link_bit_s, 10000 * BOX_MBIT);
+	/* Judged by no less than what was programmed, and by a part of a percent more. */
+	CU_ASSERT(box.judged_bit_s[queue_of('a')] >= 100 * BOX_MBIT);
+	CU_ASSERT(box.judged_bit_s[queue_of('a')] <= 101 * BOX_MBIT);
+	CU_ASSERT(box.judged_burst[queue_of('a')] >= 1546);
+	CU_ASSERT_EQUAL(box.judged_bit_s[0], 0);
+	/* All that before a worker may use the port. */
+	CU_ASSERT_EQUAL(steps_of(STEP_LIMIT, &first_limit), 3);
+	for (uint32_t i = first_limit; i < box.n_steps && box.steps[i].step != STEP_UP; i++)
+		first_up = i + 1;
+	CU_ASSERT_EQUAL(first_up, box.n_steps - 1);
+	CU_ASSERT(box.steps[first_up].value == 1 && box.used);
+	CU_ASSERT_EQUAL(box_events("limits_set", NULL), 1);
+	box_free();
+}
+
+/* Down and up, and a change of the link's speed: everything once more, before it is used. */
+static void
+test_link(void)
+{
+	struct weir_event event;
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	uint32_t first = UINT32_MAX;
+
+	box_make();
+	box_start_well();
+	box.up = false;
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_DOWN);
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	memset(box.limits, 0, sizeof(box.limits)); /* as a start does */
+	box.up = true;
+	box.n_steps = 0;
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(steps_of(STEP_LIMIT, &first), 3);
+	CU_ASSERT_EQUAL(first, 0);
+	CU_ASSERT_EQUAL(box.steps[box.n_steps - 1].step, STEP_UP);
+	CU_ASSERT_EQUAL(box.limits[queue_of('a')], 100 * BOX_MBIT);
+
+	box.speed_mbit_s = 1000;
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_DOWN);
+	CU_ASSERT_EQUAL(box_events("link_down", last), 2);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "from 10000 to 1000 Mbit/s"));
+	CU_ASSERT(!box.used);
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(box.restarts, 2);
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box.link_bit_s, 1000 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	CU_ASSERT(!weir_events_get(box.appliance->events, 100, &event));
+	box_free();
+}
+
+/* What a start that needs limits says where there are none. */
+static void
+test_required(void)
+{
+	char error[WEIR_ERROR_SIZE] = "", last[WEIR_EVENT_MESSAGE_SIZE];
+
+	box_make();
+	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 1;
+	snprintf(box.appliance->ports[BOX_OUTSIDE].driver, 32, "net_null");
+	box.up = false; /* it does not take a link to see that */
+	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
+	CU_ASSERT_STRING_EQUAL(error, "port out0: limiter_required: driver net_null is not known "
+	                              "to limit queues");
+	CU_ASSERT_PTR_NULL(box.appliance->hardware);
+	box_free();
+
+	box_make();
+	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box.open_result = -ENOTSUP;
+	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
+	CU_ASSERT_STRING_EQUAL(error, "port out0: limiter_required: the model says no");
+	CU_ASSERT(!box.used);
+	box_free();
+
+	/* Later, it is told once, tried once a second, and nothing is sent meanwhile. */
+	box_make();
+	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box_start_well();
+	box.up = false;
+	(void)box_look();
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	box.up = true;
+	box.refused_queue = queue_of('b');
+	box.n_steps = 0;
+	for (int i = 0; i < 43; i++)
+		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(steps_of(STEP_LIMIT, NULL), 3 * 3);
+	CU_ASSERT_EQUAL(steps_of(STEP_UP, NULL), 0);
+	CU_ASSERT_EQUAL(box_events("limits_failed", last), 1);
+	CU_ASSERT_STRING_EQUAL(last, "port out0: limiter_required: 1 queues could not be limited");
+	box.refused_queue = 0;
+	for (int i = 0; i < 21 && !box.used; i++)
+		(void)box_look();
+	CU_ASSERT(box.used);
+	box_free();
+}
+
+/* Where limits are required, a policy that can't have them takes the port out of use. */
+static void
+test_required_later(void)
+{
+	for (uint32_t way = 0; way < 2; way++) {
+		box_make();
+		box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+		box.n_limited = 3;
+		box_start_well();
+		CU_ASSERT_EQUAL(box.appliance->port_watch[BOX_OUTSIDE].state, WEIR_PORT_UP);
+		for (uint32_t i = 0; i < 3 && way == 0; i++)
+			box.classes[i].dedicated = true;
+		box.refused_queue = way == 1 ? queue_of('a') : box.refused_queue;
+		box.classes[0].rate_bit_s += BOX_MBIT;
+		weir_hardware_policy(box.appliance);
+		CU_ASSERT_EQUAL(box_events("port_restart", NULL), 1);
+		CU_ASSERT_EQUAL(box.appliance->port_watch[BOX_OUTSIDE].state, WEIR_PORT_DOWN);
+		box_free();
+	}
+}
+
+/* Where limits are wished for only, software does without. */
+static void
+test_soft(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	json_t *json;
+
+	box_make();
+	box.open_result = -ENOTSUP;
+	box_start_well();
+	CU_ASSERT_EQUAL(box_events("limiter_soft", last), 1);
+	CU_ASSERT_STRING_EQUAL(last, "port out0: no limits in hardware: the model says no");
+	for (char class = 'a'; class <= 'e'; class ++)
+		CU_ASSERT_EQUAL(queue_of(class), 0);
+	box_free();
+
+	/* One queue that the driver refuses, or reads back otherwise, costs that queue alone. */
+	box_make();
+	box.refused_queue = 2;
+	box_start_well();
+	CU_ASSERT_EQUAL(box_events("limits_refused", NULL), 1);
+	CU_ASSERT((queue_of('a') == 0) + (queue_of('b') == 0) + (queue_of('c') == 0) == 1);
+	CU_ASSERT_EQUAL(box.judged_bit_s[2], 0);
+	box_free();
+
+	box_make();
+	box.read_back = 50 * BOX_MBIT;
+	box_start_well();
+	CU_ASSERT_EQUAL(queue_of('a'), 0);
+	CU_ASSERT(queue_of('b') != 0);
+	box_free();
+
+	/* More classes that want one to themselves than there are queues. */
+	box_make();
+	for (uint32_t i = 0; i < 3; i++)
+		box.classes[i].dedicated = true;
+	box.n_limited = 3;
+	box_start_well();
+	CU_ASSERT_EQUAL(box_events("limiter_soft", last), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "3 classes want a queue of their own"));
+	CU_ASSERT(queue_of('a') == 0 && queue_of('b') == 0 && queue_of('c') == 0);
+	/* The next policy wants less. */
+	box.classes[1].dedicated = false;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT(queue_of('a') != 0 && queue_of('c') != 0);
+	CU_ASSERT_EQUAL(box.limits[queue_of('c')], 7 * BOX_MBIT);
+	/* And the one after that too much again. */
+	box.classes[1].dedicated = true;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box_events("limits_refused", NULL), 1);
+	CU_ASSERT(queue_of('a') == 0 && queue_of('b') == 0 && queue_of('c') == 0);
+	box_free();
+
+	/* Two workers send, and only a worker's queue can be limited. */
+	box_make();
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 1;
+	box.config.appliance.n_workers = 2;
+	box.workers[1] = box.workers[0];
+	box_start_well();
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT_STRING_EQUAL(
+	    json_string_value(
+	        json_object_get(json_array_get(json_object_get(json, "ports"), 0), "reason")),
+	    "driver net_ixgbe limits queues of one worker, and 2 send on the port: rx_queues: 1 at "
+	    "its link's inside port");
+	json_decref(json);
+	CU_ASSERT_EQUAL(box_events("limiter_soft", NULL), 0); /* nobody asked */
+	box_free();
+}
+
+/* A commit that fails leaves limits that nobody knows: the port goes off and on first. */
+static void
+test_commit_fails(void)
+{
+	const json_t *port;
+	json_t *json;
+	char error[WEIR_ERROR_SIZE] = "", last[WEIR_EVENT_MESSAGE_SIZE];
+
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box.commit_result = -EIO;
+	CU_ASSERT_EQUAL(box_start(error), 0);
+	CU_ASSERT(!box.used);
+	CU_ASSERT_EQUAL(box_events("limits_failed", last), 1);
+	CU_ASSERT_STRING_EQUAL(last, "port out0: its limits could not be put in force: no such "
+	                             "thing");
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(box.restarts, 1);
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box.commits, 1);
+	CU_ASSERT_EQUAL(queue_of('a'), 0);
+	json = weir_hardware_json(box.appliance);
+	port = json_array_get(json_object_get(json, "ports"), 0);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(port, "verdict")), "refused");
+	CU_ASSERT(json_is_true(json_object_get(port, "alarm")));
+	json_decref(json);
+	box_free();
+
+	box_make();
+	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box.change = WEIR_LIMITER_STOPS;
+	box.commit_result = -EIO;
+	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
+	CU_ASSERT(!box.used);
+	box_free();
+}
+
+/* A change that only its queue notices: at once, what falls first, and then the workers. */
+static void
+test_policy_live(void)
+{
+	uint8_t a = 0, b = 0;
+
+	box_make();
+	box_start_well();
+	a = queue_of('a');
+	b = queue_of('b');
+	box.classes[0].rate_bit_s = 400 * BOX_MBIT;
+	box.classes[1].rate_bit_s = 20 * BOX_MBIT;
+	box.classes[3].rate_bit_s = 3 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 4);
+	CU_ASSERT_EQUAL(box.steps[2].step, STEP_LIMIT);
+	CU_ASSERT_EQUAL(box.steps[2].what, a);
+	CU_ASSERT_EQUAL(box.steps[2].value, 400 * BOX_MBIT);
+	CU_ASSERT(box.steps[0].step == STEP_LIMIT && box.steps[1].step == STEP_LIMIT);
+	CU_ASSERT_EQUAL(box.limits[b], 20 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box.steps[3].step, STEP_QUEUE);
+	CU_ASSERT_EQUAL(box.steps[3].what, SLOT('d'));
+	CU_ASSERT_EQUAL(box.limits[queue_of('d')], 3 * BOX_MBIT);
+	CU_ASSERT(queue_of('a') == a && queue_of('b') == b);
+	CU_ASSERT(box.judged_bit_s[b] >= 20 * BOX_MBIT && box.judged_bit_s[b] < 21 * BOX_MBIT);
+	CU_ASSERT(!box.held && box.used);
+
+	/* A class that the hardware can hold no more goes by software. Nothing else changes. */
+	box.classes[0].rate_bit_s = BOX_MBIT / 2;
+	box.n_steps = 0;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 1);
+	CU_ASSERT_EQUAL(queue_of('a'), 0);
+	CU_ASSERT_EQUAL(box.judged_bit_s[a], 0);
+
+	/* The slot of a class that has left may be another's next. */
+	box.config.n_classes = 2;
+	box.config.n_rules = 2;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(queue_of('c'), 0);
+	CU_ASSERT_EQUAL(queue_of('d'), 0);
+	CU_ASSERT_EQUAL(queue_of('b'), b);
+	box_free();
+}
+
+/* A change that stops all queues waits for them to be empty. */
+static void
+test_policy_held(void)
+{
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	box.commits = 0;
+
+	/* Nothing to program: nothing is held. */
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	box.quiescent = false;
+	atomic_store(&box.departures[0][queue_of('b')].waiting_frames, 3);
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT(box.held && box.commits == 0);
+	for (int i = 0; i < 3; i++)
+		(void)box_look();
+	/* Another policy meanwhile is the one that counts. */
+	box.classes[0].rate_bit_s = 40 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	box.quiescent = true;
+	for (uint32_t i = 0; i < 30; i++) { /* slower than a drain may take, were it stuck */
+		atomic_store(&box.departures[0][queue_of('b')].done_frames, i);
+		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	}
+	CU_ASSERT(box.held && box.commits == 0);
+	atomic_store(&box.departures[0][queue_of('b')].waiting_frames, 0);
+	(void)box_look();
+	CU_ASSERT(!box.held && box.commits == 1);
+	CU_ASSERT_EQUAL(box.committed[queue_of('a')], 40 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box.restarts, 0);
+	box.n_steps = 0;
+	(void)box_look();
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+	box_free();
+}
+
+/* What does not drain is lost with a restart, counted and told. */
+static void
+test_policy_never_drains(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	uint32_t looks = 0;
+	json_t *json;
+
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	atomic_store(&box.departures[0][0].waiting_frames, 7);
+	weir_hardware_policy(box.appliance);
+	for (; box_look() == WEIR_PORT_UP && looks < 100; looks++)
+		atomic_fetch_add(&box.departures[0][0].done_frames, 1);
+	CU_ASSERT(looks >= 40 && looks <= 43);
+	CU_ASSERT(!box.used);
+	CU_ASSERT_EQUAL(box_events("limits_drain", last), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "out0: 7 frames"));
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	CU_ASSERT(!box.held);
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box.committed[queue_of('a')], 30 * BOX_MBIT);
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(
+	                    json_array_get(json_object_get(json, "ports"), 0), "lost_frames")),
+	                7);
+	json_decref(json);
+	box_free();
+
+	/* Where nobody knows what has left, the port's counters say when all has. */
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box.completions = false;
+	box_start_well();
+	box.flow.tx_frames = 10;
+	box.flow.tx_wire_bytes = 840;
+	box.stats.opackets = 9;
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	box.commits = 0;
+	weir_hardware_policy(box.appliance);
+	for (int i = 0; i < 3; i++)
+		(void)box_look();
+	CU_ASSERT(box.held && box.commits == 0);
+	box.stats.opackets = 10;
+	(void)box_look();
+	CU_ASSERT(!box.held && box.commits == 1);
+	box_free();
+}
+
+/* A link that goes down ends a change; the next start has the new limits anyway. */
+static void
+test_policy_and_link(void)
+{
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	box.quiescent = false;
+	weir_hardware_policy(box.appliance);
+	(void)box_look();
+	box.up = false;
+	(void)box_look();
+	box.quiescent = true;
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+	CU_ASSERT(!box.held);
+	box.classes[1].rate_bit_s = 60 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	box.up = true;
+	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box.committed[queue_of('a')], 30 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box.committed[queue_of('b')], 60 * BOX_MBIT);
+	box_free();
+}
+
+static void
+test_second_walls(void)
+{
+	uint64_t sum = 157 * BOX_MBIT + BOX_MBIT / 2;
+
+	box_make();
+	box.port_limit = true;
+	box.meter_result = 0;
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	CU_ASSERT_EQUAL(box.meter_bit_s, sum);
+	box.classes[3].rate_bit_s = 43 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.meter_bit_s, 200 * BOX_MBIT);
+	(void)box_look();
+	(void)box_look();
+	CU_ASSERT(steps_of(STEP_PORT_LIMIT, NULL) > 0);
+	CU_ASSERT_EQUAL(box.appliance->n_ports, 2);
+	/* Above the link's speed there is nothing to police. */
+	box.classes[0].rate_bit_s = 10000 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.meter_bit_s, 0);
+	box_free();
+}
+
+static const struct weir_test tests[] = {
+    {"how many queues a worker gets", test_queues},
+    {"limits are in force before the port is used", test_start},
+    {"a link that changes", test_link},
+    {"limits that are required", test_required},
+    {"limits that a policy's change takes away", test_required_later},
+    {"limits that are not to be had", test_soft},
+    {"a commit that fails", test_commit_fails},
+    {"a policy's change at once", test_policy_live},
+    {"a policy's change that stops the queues", test_policy_held},
+    {"queues that do not drain", test_policy_never_drains},
+    {"a link that goes down during a change", test_policy_and_link},
+    {"the port's limit and the meter", test_second_walls},
+};
+
+int
+main(void)
+{
+	return weir_test_run("hardware", tests, WEIR_TEST_COUNT(tests));
+}

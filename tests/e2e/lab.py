@@ -300,11 +300,11 @@ class Weir(Process):
     count = 0
 
     def __init__(self, lab: "Lab", policy: Path, ready: bool = True, within: tuple = (),
-                 **options) -> None:
+                 program: str = "weir", **options) -> None:
         """within: a command that runs another one, in a mount namespace for example."""
         Weir.count += 1
         self.lab = lab
-        super().__init__([*within, *lab.exec("box"), "nice", "-n", -15, BUILD / "weir", policy],
+        super().__init__([*within, *lab.exec("box"), "nice", "-n", -15, BUILD / program, policy],
                          lab.folder / f"weir{Weir.count}.log", **options)
         lab.processes.append(self)
         if ready:

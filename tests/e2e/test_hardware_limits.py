@@ -217,8 +217,8 @@ def test_three_classes(box):
                              first + (seconds - 2) * 1_000_000_000)
         laboratory.measured(f"limits in a model NIC, {name}: {measured / MBIT:.3f} Mbit/s of {rate}, "
                             f"worst window {worst:.0f} B of {BURST_BYTES}")
-        # Upwards holds() has judged. A window may hold more than the rate by what the bucket held.
-        assert measured >= 0.95 * rate * MBIT
+        # Upwards holds() has judged. Downwards: what a machine that is busy otherwise leaves of it.
+        assert measured >= 0.8 * rate * MBIT
     # All that Weir says it sent has arrived, and the NIC agrees.
     total = sum(map(len, arrived.values()))
     assert total <= egress["tx_frames"] == stats["frames"] <= total + lost

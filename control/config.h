@@ -15,6 +15,7 @@
 
 #define WEIR_PATH_SIZE        108U /* also the longest name of a Unix socket */
 #define WEIR_USERS_MAX        16U
+#define WEIR_RISK_SIZE        201U       /* longest reason and its terminating zero */
 #define WEIR_POLICY_MAX_BYTES (4U << 20) /* of a policy file */
 
 enum weir_huge_pages {
@@ -59,6 +60,7 @@ struct weir_config_asset {
 	uint64_t weights_bytes;
 	double compression; /* the attacker's, at least 1 */
 	uint64_t survive_ns;
+	char accept_risk[WEIR_RISK_SIZE]; /* why the caps may miss survive; empty: they must not */
 };
 
 struct weir_config_link {

@@ -272,6 +272,9 @@ weir_config_build_asset(struct weir_config_build *build)
 		rc = weir_config_get_duration(report, weir_config_at("asset", -1, "survive"),
 		                              raw->survive, WEIR_NS_PER_S, SURVIVE_MAX_NS,
 		                              &asset->survive_ns);
+	if (rc == 0 && raw->accept_risk != NULL)
+		rc = weir_config_get_reason(report, weir_config_at("asset", -1, "accept_risk"),
+		                            raw->accept_risk, asset->accept_risk);
 	return rc;
 }
 

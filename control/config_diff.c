@@ -162,19 +162,46 @@ diff_appliance(const struct diff *diff)
 	              to->drain_limit_ns);
 }
 
-/* The asset is for people: it explains caps and sets none. */
+/* Says that a promise went from one value to another; less: it promises less. */
+static void
+say_promise(const struct diff *diff, const char *key, bool less, const char *from, const char *to)
+{
+	say(diff, less ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_TIGHTENS, "asset: %s %s -> %s", key,
+	    from[0] != '\0' ? from : "none", to[0] != '\0' ? to : "none");
+}
+
+/*
+ * The asset sets no cap: it says what caps must be worth, and it is what the gauge of the model's
+ * share is computed by. Whatever makes a gauge show less, or a plan ask for less, counts as looser.
+ */
 static void
 diff_asset(const struct diff *diff)
 {
 	const struct weir_config_asset *from = &diff->from->asset, *to = &diff->to->asset;
+	char before[WEIR_QUANTITY_SIZE], after[WEIR_QUANTITY_SIZE];
 
 	if (diff->from->has_asset != diff->to->has_asset)
-		say(diff, WEIR_CHANGE_NEUTRAL, "asset: %s",
-		    diff->to->has_asset ? "added" : "removed");
-	else if (strcmp(from->name, to->name) != 0 || from->weights_bytes != to->weights_bytes ||
-	         from->compression < to->compression || from->compression > to->compression ||
-	         from->survive_ns != to->survive_ns)
-		say(diff, WEIR_CHANGE_NEUTRAL, "asset: changed");
+		say(diff, diff->to->has_asset ? WEIR_CHANGE_NEUTRAL : WEIR_CHANGE_LOOSENS,
+		    "asset: %s", diff->to->has_asset ? "added" : "removed");
+	if (!diff->from->has_asset || !diff->to->has_asset)
+		return;
+	if (strcmp(from->name, to->name) != 0)
+		say(diff, WEIR_CHANGE_NEUTRAL, "asset: name %s -> %s", from->name, to->name);
+	if (from->weights_bytes != to->weights_bytes)
+		say_promise(diff, "weights", to->weights_bytes > from->weights_bytes,
+		            weir_quantity_print_bytes(from->weights_bytes, before),
+		            weir_quantity_print_bytes(to->weights_bytes, after));
+	if (from->compression < to->compression || from->compression > to->compression)
+		say_promise(diff, "compression", to->compression < from->compression,
+		            weir_quantity_print_factor(from->compression, before),
+		            weir_quantity_print_factor(to->compression, after));
+	if (from->survive_ns != to->survive_ns)
+		say_promise(diff, "survive", to->survive_ns < from->survive_ns,
+		            weir_quantity_print_duration(from->survive_ns, before),
+		            weir_quantity_print_duration(to->survive_ns, after));
+	if (strcmp(from->accept_risk, to->accept_risk) != 0)
+		say_promise(diff, "accept_risk", to->accept_risk[0] != '\0', from->accept_risk,
+		            to->accept_risk);
 }
 
 static void

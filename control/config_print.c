@@ -84,6 +84,8 @@ print_asset(FILE *out, const struct weir_config_asset *asset)
 	fprintf(out, "  weights: %s\n", weir_quantity_print_bytes(asset->weights_bytes, text));
 	fprintf(out, "  compression: %s\n", weir_quantity_print_factor(asset->compression, text));
 	fprintf(out, "  survive: %s\n", weir_quantity_print_duration(asset->survive_ns, text));
+	if (asset->accept_risk[0] != '\0')
+		fprintf(out, "  accept_risk: \"%s\"\n", asset->accept_risk);
 }
 
 static bool

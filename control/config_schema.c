@@ -66,6 +66,7 @@ static const cyaml_schema_field_t asset_fields[] = {
     TEXT(struct weir_raw_asset, weights),
     TEXT(struct weir_raw_asset, compression),
     TEXT(struct weir_raw_asset, survive),
+    SIZED_OPTIONAL(struct weir_raw_asset, accept_risk, WEIR_RISK_SIZE - 1),
     CYAML_FIELD_END,
 };
 

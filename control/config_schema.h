@@ -22,7 +22,7 @@ struct weir_raw_appliance {
 };
 
 struct weir_raw_asset {
-	char *name, *weights, *compression, *survive;
+	char *name, *weights, *compression, *survive, *accept_risk;
 };
 
 struct weir_raw_port {

@@ -267,6 +267,27 @@ weir_config_get_nv_index(struct weir_config_report *report, struct weir_config_a
 }
 
 int
+weir_config_get_reason(struct weir_config_report *report, struct weir_config_at at,
+                       const char *text, char reason[WEIR_RISK_SIZE])
+{
+	size_t length = strlen(text);
+	bool words = false, good = length < WEIR_RISK_SIZE;
+
+	for (size_t i = 0; good && i < length; i++) {
+		words = words || is_alnum(text[i]);
+		good = text[i] >= ' ' && text[i] <= '~';
+	}
+	/* Quotes and backslashes would need escapes when it is printed, as in a path. */
+	if (!good || !words || strpbrk(text, "\"\\") != NULL)
+		return weir_config_refuse(report, &at, text,
+		                          "a reason: one line of at most %u characters of plain "
+		                          "ASCII without double quotes and backslashes",
+		                          WEIR_RISK_SIZE - 1);
+	memcpy(reason, text, length + 1);
+	return 0;
+}
+
+int
 weir_config_get_user(struct weir_config_report *report, struct weir_config_at at, const char *text,
                      uint32_t *uid)
 {

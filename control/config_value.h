@@ -56,6 +56,9 @@ int weir_config_get_tcti(struct weir_config_report *report, struct weir_config_a
 /* The index of an NV counter. */
 int weir_config_get_nv_index(struct weir_config_report *report, struct weir_config_at at,
                              const char *text, uint32_t *index);
+/* One line that tells people why. */
+int weir_config_get_reason(struct weir_config_report *report, struct weir_config_at at,
+                           const char *text, char reason[WEIR_RISK_SIZE]);
 /* A user's name, looked up, or number. */
 int weir_config_get_user(struct weir_config_report *report, struct weir_config_at at,
                          const char *text, uint32_t *uid);

@@ -138,6 +138,49 @@ static const char everything_else[] = "links: [{name: down, inside: in0, outside
                                       "- {protocol: udp, class: web}\n"
                                       "- {link: down, protocol: tcp, class: web}\n";
 
+/* What the asset promises: each change that makes a plan or the gauge milder counts as looser. */
+static void
+test_diff_asset(void)
+{
+	static const struct {
+		const char *from, *to, *lines;
+	} cases[] = {
+	    {"a, weights: 1 TB, compression: 2, survive: 1 d", "", "+ asset: removed\n"},
+	    {"a, weights: 1 TB, compression: 2, survive: 1 d",
+	     "b, weights: 2 TB, compression: 1.5, survive: 1 h, accept_risk: so be it",
+	     "= asset: name a -> b\n+ asset: weights 1 TB -> 2 TB\n"
+	     "+ asset: compression 2 -> 1.5\n+ asset: survive 1 d -> 1 h\n"
+	     "+ asset: accept_risk none -> so be it\n"},
+	    {"a, weights: 2 TB, compression: 1.5, survive: 1 h, accept_risk: so be it",
+	     "a, weights: 1 TB, compression: 2, survive: 1 d",
+	     "- asset: weights 2 TB -> 1 TB\n- asset: compression 1.5 -> 2\n"
+	     "- asset: survive 1 h -> 1 d\n- asset: accept_risk so be it -> none\n"},
+	    {"a, weights: 1 TB, compression: 2, survive: 1 d, accept_risk: one",
+	     "a, weights: 1 TB, compression: 2, survive: 1 d, accept_risk: two",
+	     "+ asset: accept_risk one -> two\n"},
+	};
+
+	for (size_t i = 0; i < WEIR_TEST_COUNT(cases); i++) {
+		char texts[2][256] = {"ports:\n", "ports:\n"}, lines[LINES_SIZE] = "";
+		struct weir_config *configs[2];
+
+		for (int k = 0; k < 2; k++) {
+			const char *keys = k == 0 ? cases[i].from : cases[i].to;
+
+			if (keys[0] != '\0')
+				snprintf(texts[k], sizeof(texts[k]), "asset: {name: %s}\nports:\n",
+				         keys);
+			configs[k] = edited("ports:\n", texts[k]);
+		}
+		weir_config_diff(configs[0], configs[1], collect, lines);
+		CU_ASSERT_STRING_EQUAL(lines, cases[i].lines);
+		if (strcmp(lines, cases[i].lines) != 0)
+			printf("    got:\n%s    expected:\n%s", lines, cases[i].lines);
+		weir_config_free(configs[0]);
+		weir_config_free(configs[1]);
+	}
+}
+
 /* Names that go: budgets give nothing back, rules are of a class or link that is no longer there.
  */
 static void
@@ -197,6 +240,7 @@ test_diff_random(void)
 
 static const struct weir_test tests[] = {
     {"differences", test_diff},
+    {"what the asset promises", test_diff_asset},
     {"names removed", test_diff_removed},
     {"random policies", test_diff_random},
 };

@@ -30,6 +30,27 @@ collect_ledger(const struct weir_appliance *appliance, struct weir_status *statu
 	}
 }
 
+/* After the budgets: the root's charge is all that can have left. */
+static void
+collect_asset(const struct weir_config *config, struct weir_status *status)
+{
+	const struct weir_config_asset *asset = &config->asset;
+	struct weir_status_asset *shown = &status->asset;
+	uint32_t root = 0;
+
+	if (!config->has_asset)
+		return;
+	while (config->budgets[root].parent != WEIR_ANY)
+		root++;
+	shown->name = asset->name;
+	shown->weights_bytes = asset->weights_bytes;
+	shown->compression = asset->compression;
+	shown->survive_ns = asset->survive_ns;
+	shown->accept_risk = asset->accept_risk[0] != '\0' ? asset->accept_risk : NULL;
+	shown->left_share = weir_status_left_share(status->budgets[root].ledger.charged_bytes,
+	                                           asset->compression, asset->weights_bytes);
+}
+
 static void
 collect_classes(const struct weir_appliance *appliance, struct weir_status *status)
 {
@@ -152,6 +173,7 @@ weir_collect_status(const struct weir_appliance *appliance)
 	status->policy.rules = config->n_rules;
 	memcpy(status->policy.digest, appliance->digest, sizeof(status->policy.digest));
 	collect_ledger(appliance, status);
+	collect_asset(config, status);
 	status->state = state_of(appliance, status);
 	for (uint32_t i = 0; i < status->n_workers; i++)
 		collect_worker(appliance, i, &status->workers[i]);

@@ -47,6 +47,20 @@ static const struct weir_fact policy[] = {
 };
 const struct weir_facts weir_facts_policy = FACTS("weir_policy", NULL, policy);
 
+static const struct weir_fact asset[] = {
+    PLAIN("name", TEXT, struct weir_status_asset, name),
+    METRIC(GAUGE, "weights_bytes", NULL, "bytes", U64, struct weir_status_asset, weights_bytes,
+           "Size of what the policy protects"),
+    METRIC(GAUGE, "compression", NULL, NULL, DOUBLE, struct weir_status_asset, compression,
+           "How many times smaller an attacker is assumed to make it"),
+    METRIC(GAUGE, "survive_s", "survive_seconds", "seconds", NS, struct weir_status_asset,
+           survive_ns, "For how long a whole copy must not get out"),
+    PLAIN("accept_risk", TEXT, struct weir_status_asset, accept_risk),
+    METRIC(GAUGE, "left_share", "left_ratio", "ratio", DOUBLE, struct weir_status_asset, left_share,
+           "Share of the asset that may have left at worst, by all that was ever charged"),
+};
+const struct weir_facts weir_facts_asset = FACTS("weir_asset", NULL, asset);
+
 static const struct weir_fact ledger[] = {
     METRIC(GAUGE, "failed", NULL, NULL, BOOL, struct weir_ledger_status, failed,
            "Whether the ledger has failed: nothing more is granted until a restart"),

@@ -146,6 +146,13 @@ get_policy(const struct weir_status *status, size_t index, struct subject *subje
 }
 
 static bool
+get_asset(const struct weir_status *status, size_t index, struct subject *subject)
+{
+	*subject = (struct subject){.thing = &status->asset};
+	return index == 0;
+}
+
+static bool
 get_ledger(const struct weir_status *status, size_t index, struct subject *subject)
 {
 	*subject = (struct subject){.thing = &status->ledger};
@@ -319,6 +326,8 @@ weir_metrics_write(const struct weir_status *status, FILE *out)
 	write_info(status, out);
 	write_facts(status, &weir_facts_appliance, get_appliance, out);
 	write_facts(status, &weir_facts_policy, get_policy, out);
+	if (status->asset.name != NULL)
+		write_facts(status, &weir_facts_asset, get_asset, out);
 	write_facts(status, &weir_facts_ledger, get_ledger, out);
 	write_facts(status, &weir_facts_worker, get_worker, out);
 	write_facts(status, &weir_facts_port, get_port, out);

@@ -34,6 +34,20 @@ weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_queues, uint32_
 	return status;
 }
 
+double
+weir_status_left_share(uint64_t charged_bytes, double compression, uint64_t weights_bytes)
+{
+	double millionths = (double)charged_bytes * compression / (double)weights_bytes * 1e6;
+	uint64_t whole;
+
+	if (millionths >= 1e15)
+		return millionths / 1e6; /* a thousand million copies: who counts millionths */
+	whole = (uint64_t)millionths;
+	if ((double)whole < millionths)
+		whole++;
+	return (double)whole / 1e6;
+}
+
 void
 weir_status_free(struct weir_status *status)
 {
@@ -246,6 +260,9 @@ weir_status_json(const struct weir_status *status)
 	if (object == NULL)
 		return NULL;
 	if (!set(object, "policy", facts_json(&weir_facts_policy, &status->policy)) ||
+	    !set(object, "asset",
+	         status->asset.name == NULL ? json_null()
+	                                    : facts_json(&weir_facts_asset, &status->asset)) ||
 	    !set(object, "ledger", facts_json(&weir_facts_ledger, &status->ledger)) ||
 	    !set(object, "workers",
 	         array_json(status->workers, status->n_workers, sizeof(*status->workers),

@@ -21,6 +21,16 @@ struct weir_status_policy {
 	uint64_t rules;
 };
 
+/* What the policy says that it protects, and how much of it may have left. */
+struct weir_status_asset {
+	const char *name; /* NULL: the policy says nothing */
+	uint64_t weights_bytes;
+	double compression;
+	uint64_t survive_ns;
+	const char *accept_risk; /* NULL: none is accepted */
+	double left_share;       /* weir_status_left_share; above 1: more than a whole copy */
+};
+
 struct weir_status_worker {
 	char lcore[12];
 	uint64_t rounds;
@@ -79,6 +89,7 @@ struct weir_status {
 	bool huge_pages;
 	uint64_t largest_frame_bytes; /* charged; what a cap must leave for every frame to fit */
 	struct weir_status_policy policy;
+	struct weir_status_asset asset;
 	struct weir_ledger_status ledger;
 	uint32_t n_workers, n_ports, n_queues, n_links, n_classes, n_budgets;
 	struct weir_status_worker *workers;
@@ -88,6 +99,12 @@ struct weir_status {
 	struct weir_status_class *classes;
 	struct weir_status_budget *budgets;
 };
+
+/*
+ * The share of an asset of weights_bytes (at least 1) that may have left, at worst: all bytes ever
+ * charged, 8 bits each, of a copy compressed so many times. In millionths, rounded up.
+ */
+double weir_status_left_share(uint64_t charged_bytes, double compression, uint64_t weights_bytes);
 
 /* A status with room for so many of each, all zero. NULL when memory runs out. */
 struct weir_status *weir_status_new(uint32_t n_workers, uint32_t n_ports, uint32_t n_queues,
@@ -135,6 +152,7 @@ struct weir_facts {
 
 extern const struct weir_facts weir_facts_appliance; /* struct weir_status */
 extern const struct weir_facts weir_facts_policy;
+extern const struct weir_facts weir_facts_asset;
 extern const struct weir_facts weir_facts_ledger;
 extern const struct weir_facts weir_facts_worker;
 extern const struct weir_facts weir_facts_port;

@@ -20,6 +20,8 @@ STATUS = {
     "uptime_s": 3725.25,
     "largest_frame_bytes": 1546,
     "policy": {"generation": 3},
+    "asset": {"name": "frontier", "weights_bytes": 3400000000000, "compression": 16, "survive_s": 7776000,
+              "accept_risk": None, "left_share": 0.000007},
     "ledger": {"failed": False, "error": None, "epoch": 7, "sequence": 4711, "forfeited_bytes": 1500000,
                "witness": "file", "witness_value": 12, "witness_failures": 2, "witness_error": None,
                "witness_left_bytes": 1250000000},
@@ -32,9 +34,10 @@ STATUS = {
     }],
     "classes": [
         {"name": "api", "rate_bit_s": 200000000, "burst_bytes": 64000, "tx_frames": 900,
-         "tx_wire_bytes": 1384200, "dropped_frames": 40, "queued_bytes": 3076},
+         "tx_wire_bytes": 1384200, "dropped_frames": 40, "dropped_wire_bytes": 61520,
+         "queued_bytes": 3076},
         {"name": "housekeeping", "rate_bit_s": 8500, "burst_bytes": 1600, "tx_frames": 0,
-         "tx_wire_bytes": 0, "dropped_frames": 0, "queued_bytes": 0},
+         "tx_wire_bytes": 0, "dropped_frames": 0, "dropped_wire_bytes": 0, "queued_bytes": 0},
     ],
     "budgets": [
         {"name": "total", "parent": None, "charged_wire_bytes": 1384200,

@@ -16,6 +16,7 @@ ctl, policy, serve = fake_server.ctl, fake_server.policy, fake_server.serve  # f
 
 STATUS_TEXT = """\
 lab: running, up 1 h 2 min, policy generation 3
+asset: at most 0.0007 % of frontier may have left: of 3.4 TB, compressed 16 times, to survive 90 d
 ledger: start 7, record 4711, 1.5 MB forfeited by this start
 witness: file, stands at 12, 1.25 GB may be granted before it must advance
 
@@ -51,7 +52,11 @@ none    total        0 B        0 B        -  -                -       -       -
     (["check"], "check: expected FILE behind it"),
     (["apply", "a", "b"], "b: expected nothing more"),
     (["status", "-n", "1"], "-n: only top takes it"),
-    (["show", "-i", "1s"], "-i: only top takes it"),
+    (["show", "-i", "1s"], "-i: only top and plan take it"),
+    (["plan", "-i", "1s", "FILE"], "-i: expected --live beside it"),
+    (["status", "--live"], "--live: only plan takes it"),
+    (["diff", "--traffic", "a=1 bit/s", "FILE"], "--traffic: only plan takes it"),
+    (["plan"], "plan: expected FILE behind it"),
     (["top", "--after", "1"], "--after: only watch takes it"),
     (["top", "-n", "0"], "0: -n: expected a count.*"),
     (["top", "-n", "1x"], "1x: -n: expected a count.*"),
@@ -82,14 +87,14 @@ def test_long_socket_name():
     failed(done, 1, "/x{108}: longer than the 107 bytes of a socket's name")
 
 
-COMMANDS = ["status", "hardware", "top", "watch", "check", "diff", "apply", "show", "stop"]
+COMMANDS = ["status", "hardware", "top", "watch", "check", "diff", "apply", "show", "stop"]  # ask a weir
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
 def test_help(ctl, arguments):
     done = ctl(*arguments)
     assert done.returncode == 0 and done.stderr == ""
-    for command in COMMANDS:
+    for command in COMMANDS + ["plan"]:
         assert re.search(f"^  {command} ", done.stdout, re.M)
     assert all(len(line) <= 90 for line in done.stdout.splitlines())
 
@@ -100,7 +105,7 @@ def test_version(ctl):
     assert re.fullmatch(r"weirctl \d+\.\d+\.\d+\n", done.stdout)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS + ["plan"])
 def test_help_of_command(ctl, command):
     done = ctl(command, "--help")
     assert done.returncode == 0 and done.stderr == ""
@@ -248,6 +253,16 @@ def test_status_of_ledger(ctl, serve, changes, line):
     assert line in ctl("status").stdout.splitlines()
 
 
+def test_status_of_asset(ctl, serve):
+    """The gauge: what may have left, more than a whole copy included; nothing where nothing is known."""
+    serve(answer({**STATUS, "asset": {**STATUS["asset"], "left_share": 1.25, "accept_risk": "why\nnot"}}),
+          answer({**STATUS, "asset": None}))
+    assert ctl("status").stdout.splitlines()[1:3] == [
+        "asset: at most 125.0000 % of frontier may have left: of 3.4 TB, compressed 16 times, to survive 90 d",
+        "asset: RISK ACCEPTED, says the policy: why?not"]
+    assert "asset" not in ctl("status").stdout
+
+
 def paths(value, path=()):
     if path:
         yield path
@@ -276,9 +291,9 @@ def test_status_with_a_wrong_member(ctl, folder, wrong):
             del inside[keys[-1]]
         else:
             inside[keys[-1]] = wrong
-        if wrong == "x" and (isinstance(good, str) or keys[-1] in ("parent", "error", "witness_error")):
+        if wrong == "x" and (isinstance(good, str) or keys[-1] in ("parent", "error", "witness_error", "accept_risk")):
             continue
-        if wrong == 1.5 and keys[-1] in ("uptime_s", "window_s"):
+        if wrong == 1.5 and keys[-1] in ("uptime_s", "window_s", "survive_s", "compression", "left_share"):
             continue
         server = Server(folder / "s", answer(status))
         done = ctl("status")

@@ -2,6 +2,7 @@
 """weirctl and a running weir agree. Null ports make the traffic: 64-byte frames of zeros, without end."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from fake_server import WEIRCTL, failed
 
 POLICY = """\
+asset: {name: toy, weights: 2 GB, compression: 2.5, survive: 1 d, accept_risk: for a test}
 ports:
   - {name: in0, device: net_null0}
   - {name: out0, device: net_null1}
@@ -87,6 +89,24 @@ def test_status_and_top(ctl, weir):
         assert left["exhausted_in_s"] == pytest.approx(
             left["remaining_bytes"] / sample["budgets"][0]["charged_byte_s"])
     assert re.search(r"^lab +egress .* backlog \d+ \(\+\d+\)$", good(ctl("top", "-n", "1")), re.M)
+
+
+def test_asset(ctl, policy, weir):
+    """The gauge counts what was charged; the planner sees what the running Weir has to do."""
+    status = weir.wait_status(lambda status: status["budgets"][0]["charged_wire_bytes"] > 500_000)
+    asset, charged = status["asset"], status["budgets"][0]["charged_wire_bytes"]
+    assert asset.pop("left_share") == pytest.approx(math.ceil(charged * 2.5 / 2e9 * 1e6) / 1e6)
+    assert asset == {"name": "toy", "weights_bytes": 2_000_000_000, "compression": 2.5, "survive_s": 86400,
+                     "accept_risk": "for a test"}
+    least = charged * 2.5 / 2e9 * 100
+    shown = re.search(r"^asset: at most (\S+) % of toy may have left: of 2 GB, compressed 2.5 times, to survive 1 d$",
+                      good(ctl("status")), re.M)
+    assert least <= float(shown[1]) < 100
+    told = json.loads(good(ctl("--json", "plan", "--live", "-i", "300 ms", policy)))
+    assert told["survives"] is False and told["needs_bytes"] == 800_000_000
+    traffic = told["traffic"]  # 64-byte frames without end: far more than there is room for
+    assert traffic["live"] is True and traffic["fits"] is False
+    assert traffic["classes"][0]["traffic_bit_s"] > 20_000_000 and traffic["classes"][1]["traffic_bit_s"] == 0
 
 
 def test_policy(ctl, lab, policy, weir):

@@ -21,6 +21,13 @@ make_status(void)
 	status->largest_frame_bytes = 1546;
 	status->policy.generation = 4;
 	snprintf(status->policy.digest, sizeof(status->policy.digest), "%064d", 7);
+	status->asset = (struct weir_status_asset){
+	    .name = "frontier",
+	    .weights_bytes = 3400000000000,
+	    .compression = 16.5,
+	    .survive_ns = 7776000000000000,
+	    .left_share = weir_status_left_share(588, 16.5, 3400000000000),
+	};
 	status->ledger.sync_max_ns = 1500000;
 	status->ledger.syncs = 12;
 	status->ledger.epoch = 9;
@@ -150,6 +157,12 @@ test_json(void)
 	check_integer(root, "budgets/0/charged_wire_bytes", 588);
 	check_integer(root, "budgets/0/forfeited_wire_bytes", 61);
 	check_integer(root, "budgets/0/forfeited_last_wire_bytes", 60);
+	check_text(root, "asset/name", "frontier");
+	check_integer(root, "asset/weights_bytes", 3400000000000);
+	CU_ASSERT_EQUAL(json_real_value(at(root, "asset/compression")), 16.5);
+	check_integer(root, "asset/survive_s", 7776000);
+	CU_ASSERT_TRUE(json_is_null(at(root, "asset/accept_risk")));
+	CU_ASSERT_EQUAL(json_real_value(at(root, "asset/left_share")), 0.000001);
 	check_integer(root, "ledger/epoch", 9);
 	CU_ASSERT_EQUAL(json_real_value(at(root, "ledger/horizon_s")), 0.25);
 	CU_ASSERT_TRUE(json_is_null(at(root, "ledger/error")));
@@ -190,6 +203,27 @@ test_no_witness(void)
 	weir_status_free(status);
 }
 
+/* The gauge of what may have left: never rounded down, and without a policy's word none. */
+static void
+test_asset(void)
+{
+	struct weir_status *status = make_status();
+	json_t *root;
+
+	CU_ASSERT_EQUAL(weir_status_left_share(0, 16, 1), 0);
+	CU_ASSERT_EQUAL(weir_status_left_share(1, 1, 1000000000000000000), 0.000001);
+	CU_ASSERT_EQUAL(weir_status_left_share(106000000000, 16, 3400000000000), 0.498824);
+	CU_ASSERT_EQUAL(weir_status_left_share(212500000000, 16, 3400000000000), 1);
+	CU_ASSERT_EQUAL(weir_status_left_share(425000000000, 16, 3400000000000), 2);
+	CU_ASSERT(weir_status_left_share(UINT64_MAX, 1000000, 1) > 1e25);
+	status->asset = (struct weir_status_asset){.accept_risk = "too late"};
+	root = weir_status_json(status);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(root);
+	CU_ASSERT_TRUE(json_is_null(at(root, "asset")));
+	json_decref(root);
+	weir_status_free(status);
+}
+
 static char *
 metrics_text(const struct weir_status *status)
 {
@@ -213,6 +247,10 @@ test_metrics(void)
 	    "weir_largest_frame_bytes 1546\n",
 	    "weir_state{weir_state=\"running\"} 1\n",
 	    "weir_state{weir_state=\"stopping\"} 0\n",
+	    "weir_asset_weights_bytes 3400000000000\n",
+	    "weir_asset_compression 16.500000\n",
+	    "weir_asset_survive_seconds 7776000\n",
+	    "weir_asset_left_ratio 0.000001\n",
 	    "weir_ledger_syncs_total 12\n",
 	    "weir_ledger_epoch 9\n",
 	    "weir_ledger_horizon_seconds 0.25\n",
@@ -258,6 +296,10 @@ test_metrics(void)
 	CU_ASSERT_FATAL(length > 6);
 	CU_ASSERT_STRING_EQUAL(text + length - 6, "# EOF\n");
 	free(text);
+	status->asset.name = NULL;
+	text = metrics_text(status);
+	CU_ASSERT_PTR_NULL(strstr(text, "weir_asset"));
+	free(text);
 	weir_status_free(status);
 }
 
@@ -283,7 +325,7 @@ test_table(void)
 	const struct weir_facts *const tables[] = {
 	    &weir_facts_appliance, &weir_facts_policy, &weir_facts_ledger, &weir_facts_worker,
 	    &weir_facts_port,      &weir_facts_queue,  &weir_facts_flow,   &weir_facts_class,
-	    &weir_facts_budget,    &weir_facts_cap};
+	    &weir_facts_budget,    &weir_facts_cap,    &weir_facts_asset};
 
 	for (size_t t = 0; t < WEIR_TEST_COUNT(tables); t++) {
 		for (size_t i = 0; i < tables[t]->n_facts; i++) {
@@ -309,6 +351,7 @@ test_table(void)
 static const struct weir_test tests[] = {
     {"status as JSON", test_json},
     {"status without a witness", test_no_witness},
+    {"what may have left of the asset", test_asset},
     {"status as OpenMetrics", test_metrics},
     {"labels are escaped", test_labels},
     {"the table of facts is whole", test_table},

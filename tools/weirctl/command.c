@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/weirctl/command.h"
 
+#include "control/config.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 json_t *
 weir_command_json(json_t *json)
@@ -63,4 +67,24 @@ weir_command_fail(const struct weir_options *options, enum weir_exit status,
 		    weir_command_json(json_pack("{s:b, s:s}", "ok", 0, "error", clean)), true);
 	free(clean);
 	return status;
+}
+
+enum weir_exit
+weir_command_load_policy(const struct weir_options *options, struct weir_config **config)
+{
+	struct weir_error error;
+	int rc = weir_config_load(options->file, config, error.line, sizeof(error.line));
+
+	if (rc == -ENOMEM)
+		weir_text_no_memory();
+	return rc == 0 ? WEIR_EXIT_OK : weir_command_fail(options, WEIR_EXIT_USAGE, &error);
+}
+
+void
+weir_command_wait(uint64_t ns)
+{
+	struct timespec rest = {(time_t)(ns / 1000000000U), (long)(ns % 1000000000U)};
+
+	while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
+		;
 }

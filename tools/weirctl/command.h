@@ -19,13 +19,18 @@ struct weir_options {
 	bool help;
 	bool version;
 	uint64_t count;       /* top; 0: until interrupted */
-	uint64_t interval_ns; /* top */
+	uint64_t interval_ns; /* top, plan */
 	uint64_t after;       /* watch */
-	const char *file;     /* check, diff, apply, ledger */
+	const char *file;     /* check, diff, apply, plan, ledger */
 	const char *key;      /* ledger verify, show; NULL: the file's name and ".key" */
 	const char **charges; /* ledger init: "NAME=12 GB" */
 	uint32_t n_charges;
+	const char **traffic; /* plan: "CLASS=200 Mbit/s" */
+	uint32_t n_traffic;
+	bool live; /* plan: the traffic of a running Weir */
 };
+
+struct weir_config;
 
 /* One function a subcommand. Each prints its result or its error, and returns the exit status. */
 enum weir_exit weir_command_status(const struct weir_options *options);
@@ -35,6 +40,7 @@ enum weir_exit weir_command_watch(const struct weir_options *options);
 enum weir_exit weir_command_check(const struct weir_options *options);
 enum weir_exit weir_command_diff(const struct weir_options *options);
 enum weir_exit weir_command_apply(const struct weir_options *options);
+enum weir_exit weir_command_plan(const struct weir_options *options);
 enum weir_exit weir_command_show(const struct weir_options *options);
 enum weir_exit weir_command_stop(const struct weir_options *options);
 enum weir_exit weir_command_ledger_verify(const struct weir_options *options);
@@ -48,6 +54,16 @@ enum weir_exit weir_command_ledger_init(const struct weir_options *options);
  */
 enum weir_exit weir_command_fail(const struct weir_options *options, enum weir_exit status,
                                  const struct weir_error *error);
+
+/*
+ * Reads the policy options->file by Weir's own parser. On failure prints the error and returns the
+ * exit status. *config is the caller's: weir_config_free.
+ */
+enum weir_exit weir_command_load_policy(const struct weir_options *options,
+                                        struct weir_config **config);
+
+/* Sleeps so long, whatever signals are handled meanwhile. */
+void weir_command_wait(uint64_t ns);
 
 /* Prints JSON, ASCII only, indented or in one line, and a newline. Takes json. */
 void weir_command_print_json(json_t *json, bool one_line);

@@ -101,23 +101,11 @@ weir_command_ledger_verify(const struct weir_options *options)
 	return status;
 }
 
-/* Reads options->file. On failure prints the error and returns the exit status. */
-static enum weir_exit
-load_policy(const struct weir_options *options, struct weir_config **config)
-{
-	struct weir_error error;
-	int rc = weir_config_load(options->file, config, error.line, sizeof(error.line));
-
-	if (rc == -ENOMEM)
-		weir_text_no_memory();
-	return rc == 0 ? WEIR_EXIT_OK : weir_command_fail(options, WEIR_EXIT_USAGE, &error);
-}
-
 enum weir_exit
 weir_command_ledger_explain(const struct weir_options *options)
 {
 	struct weir_config *config;
-	enum weir_exit status = load_policy(options, &config);
+	enum weir_exit status = weir_command_load_policy(options, &config);
 	enum weir_ledger_refusal refusal;
 	char error[1024] = "";
 	char *clean;
@@ -269,7 +257,7 @@ weir_command_ledger_init(const struct weir_options *options)
 	struct weir_ledger_charge *charges;
 	struct weir_config *config;
 	struct weir_error error;
-	enum weir_exit status = load_policy(options, &config);
+	enum weir_exit status = weir_command_load_policy(options, &config);
 	int rc = 0;
 
 	if (status != WEIR_EXIT_OK)

@@ -38,6 +38,24 @@ print_ledger(const struct weir_ledger_status *ledger)
 	putchar('\n');
 }
 
+/* How much of what the policy protects may be gone. */
+static void
+print_asset(const struct weir_asset_status *asset)
+{
+	if (asset->name == NULL)
+		return;
+	printf("asset: at most %.4f %% of ", asset->left_share * 100);
+	put(asset->name);
+	printf(" may have left: of %s, compressed %.15g times, to survive %s\n",
+	       weir_format_bytes(asset->weights_bytes).text, asset->compression,
+	       weir_format_duration(asset->survive_ns).text);
+	if (asset->accept_risk != NULL) {
+		printf("asset: RISK ACCEPTED, says the policy: ");
+		put(asset->accept_risk);
+		putchar('\n');
+	}
+}
+
 /* A port that was stopped is not to be overlooked. */
 static void
 print_breaches(const struct weir_status *status)
@@ -181,6 +199,7 @@ weir_command_status(const struct weir_options *options)
 		weir_command_print_json(json_incref(status->json), false);
 	} else {
 		weir_status_print_head(status, stdout);
+		print_asset(&status->asset);
 		print_ledger(&status->ledger);
 		print_breaches(status);
 		putchar('\n');

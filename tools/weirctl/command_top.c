@@ -423,15 +423,6 @@ show_sample(const struct sample *sample, const struct weir_options *options, boo
 	free(text);
 }
 
-static void
-wait_ns(uint64_t ns)
-{
-	struct timespec rest = {(time_t)(ns / 1000000000U), (long)(ns % 1000000000U)};
-
-	while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
-		;
-}
-
 enum weir_exit
 weir_command_top(const struct weir_options *options)
 {
@@ -446,7 +437,7 @@ weir_command_top(const struct weir_options *options)
 		fputs("\033[2J", stdout);
 	for (uint64_t n = 0; options->count == 0 || n < options->count; n++) {
 		/* From the last answer on: a slow server is not asked faster to catch up. */
-		wait_ns(options->interval_ns);
+		weir_command_wait(options->interval_ns);
 		to = weir_status_get(options->socket, &error);
 		if (to == NULL) {
 			weir_status_free(from);

@@ -11,6 +11,7 @@ extern const char weir_help_watch[];
 extern const char weir_help_check[];
 extern const char weir_help_diff[];
 extern const char weir_help_apply[];
+extern const char weir_help_plan[];
 extern const char weir_help_show[];
 extern const char weir_help_stop[];
 extern const char weir_help_ledger[]; /* what its commands have in common */

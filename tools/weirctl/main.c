@@ -25,6 +25,8 @@ enum {
 	TAKES_AFTER = 4,
 	TAKES_KEY = 8,
 	TAKES_CHARGE = 16,
+	TAKES_TRAFFIC = 32,
+	TAKES_LIVE = 64,
 };
 
 static const struct command {
@@ -47,6 +49,8 @@ static const struct command {
     {"check", "FILE", 0, true, "validate a policy file", weir_help_check, weir_command_check},
     {"diff", "FILE", 0, true, "what a policy file would change", weir_help_diff, weir_command_diff},
     {"apply", "FILE", 0, true, "put a policy file in force", weir_help_apply, weir_command_apply},
+    {"plan", "[OPTION]... FILE", TAKES_TRAFFIC | TAKES_LIVE | TAKES_INTERVAL, true,
+     "what a policy is worth", weir_help_plan, weir_command_plan},
     {"show", "", 0, false, "the policy in force", weir_help_show, weir_command_show},
     {"stop", "", 0, false, "stop Weir cleanly, and wait for it", weir_help_stop, weir_command_stop},
     {"ledger verify", "[--key KEYFILE] FILE", TAKES_KEY, true, "check a ledger's file",
@@ -148,7 +152,8 @@ parse_options(int argc, char **argv, struct weir_options *options, unsigned int 
 	    {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
 	    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'v'},
 	    {"after", required_argument, NULL, 'a'},  {"key", required_argument, NULL, 'k'},
-	    {"charge", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0},
+	    {"charge", required_argument, NULL, 'c'}, {"traffic", required_argument, NULL, 't'},
+	    {"live", no_argument, NULL, 'l'},         {NULL, 0, NULL, 0},
 	};
 	int option, at = 1;
 
@@ -184,6 +189,14 @@ parse_options(int argc, char **argv, struct weir_options *options, unsigned int 
 			*seen |= TAKES_CHARGE;
 			options->charges[options->n_charges++] = optarg;
 			break;
+		case 't':
+			*seen |= TAKES_TRAFFIC;
+			options->traffic[options->n_traffic++] = optarg;
+			break;
+		case 'l':
+			*seen |= TAKES_LIVE;
+			options->live = true;
+			break;
 		case 'n':
 			*seen |= TAKES_COUNT;
 			if (!parse_number(optarg, 1, 1000000000, &options->count))
@@ -216,13 +229,19 @@ run_command(const struct command *command, int n_operands, char **operands, unsi
 	if ((seen & ~command->takes & TAKES_COUNT) != 0)
 		return bad_usage("-n", "only top takes it");
 	if ((seen & ~command->takes & TAKES_INTERVAL) != 0)
-		return bad_usage("-i", "only top takes it");
+		return bad_usage("-i", "only top and plan take it");
 	if ((seen & ~command->takes & TAKES_AFTER) != 0)
 		return bad_usage("--after", "only watch takes it");
 	if ((seen & ~command->takes & TAKES_KEY) != 0)
 		return bad_usage("--key", "only ledger verify and ledger show take it");
 	if ((seen & ~command->takes & TAKES_CHARGE) != 0)
 		return bad_usage("--charge", "only ledger init takes it");
+	if ((seen & ~command->takes & TAKES_TRAFFIC) != 0)
+		return bad_usage("--traffic", "only plan takes it");
+	if ((command->takes & TAKES_LIVE & ~seen) != 0 && (seen & TAKES_INTERVAL) != 0)
+		return bad_usage("-i", "expected --live beside it");
+	if ((seen & ~command->takes & TAKES_LIVE) != 0)
+		return bad_usage("--live", "only plan takes it");
 	if (command->file && n_operands == 0)
 		return bad_usage(command->name, "expected FILE behind it");
 	if (n_operands > (command->file ? 1 : 0))
@@ -282,13 +301,14 @@ run_help(int n_operands, char **operands)
 }
 
 static enum weir_exit
-run(int argc, char **argv, const char **charges)
+run(int argc, char **argv, const char **charges, const char **traffic)
 {
 	const char *socket = getenv("WEIR_SOCKET");
 	struct weir_options options = {
 	    .socket = socket != NULL && *socket != '\0' ? socket : DEFAULT_SOCKET,
 	    .interval_ns = DEFAULT_INTERVAL,
 	    .charges = charges,
+	    .traffic = traffic,
 	};
 	unsigned int seen = 0;
 	enum weir_exit status = parse_options(argc, argv, &options, &seen);
@@ -319,14 +339,16 @@ run(int argc, char **argv, const char **charges)
 int
 main(int argc, char **argv)
 {
-	/* Room for all charges there can be. */
+	/* Room for all there can be. */
 	const char **charges = calloc((size_t)argc + 1, sizeof(*charges));
+	const char **traffic = calloc((size_t)argc + 1, sizeof(*traffic));
 	enum weir_exit status;
 
-	if (charges == NULL || curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
+	if (charges == NULL || traffic == NULL || curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
 		weir_text_no_memory();
-	status = run(argc, argv, charges);
+	status = run(argc, argv, charges, traffic);
 	free(charges);
+	free(traffic);
 	curl_global_cleanup();
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "weirctl: standard output: %s\n", strerror(errno));

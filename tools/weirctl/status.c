@@ -60,14 +60,20 @@ get_string_or_null(const struct place *at, const char *key, const char **value)
 }
 
 static int
-get_seconds(const struct place *at, const char *key, double *value)
+get_real(const struct place *at, const char *key, const char *expected, double *value)
 {
 	const json_t *member = json_object_get(at->object, key);
 
 	*value = json_number_value(member);
 	if (!json_is_number(member) || !isfinite(*value) || *value < 0)
-		return wrong(at, key, "seconds, at least 0");
+		return wrong(at, key, expected);
 	return 0;
+}
+
+static int
+get_seconds(const struct place *at, const char *key, double *value)
+{
+	return get_real(at, key, "seconds, at least 0", value);
 }
 
 /* The list and room for as many items of size bytes. */
@@ -126,7 +132,8 @@ parse_class(const struct place *at, struct weir_class_status *class)
 	    get_number(at, "burst_bytes", &class->burst_bytes) != 0 ||
 	    get_number(at, "tx_frames", &class->tx_frames) != 0 ||
 	    get_number(at, "tx_wire_bytes", &class->tx_wire_bytes) != 0 ||
-	    get_number(at, "dropped_frames", &class->dropped_frames) != 0)
+	    get_number(at, "dropped_frames", &class->dropped_frames) != 0 ||
+	    get_number(at, "dropped_wire_bytes", &class->dropped_wire_bytes) != 0)
 		return -EPROTO;
 	return get_number(at, "queued_bytes", &class->queued_bytes);
 }
@@ -178,6 +185,26 @@ parse_budget(const struct place *at, struct weir_budget_status *budget)
 }
 
 static int
+parse_asset(const struct place *top, struct weir_asset_status *asset)
+{
+	struct place at = *top;
+	double survive_s;
+
+	at.object = json_object_get(top->object, "asset");
+	at.inner = "asset";
+	if (json_is_null(at.object))
+		return 0;
+	if (get_string(&at, "name", &asset->name) != 0 ||
+	    get_string_or_null(&at, "accept_risk", &asset->accept_risk) != 0 ||
+	    get_number(&at, "weights_bytes", &asset->weights_bytes) != 0 ||
+	    get_real(&at, "compression", "a number, at least 0", &asset->compression) != 0 ||
+	    get_seconds(&at, "survive_s", &survive_s) != 0)
+		return -EPROTO;
+	asset->survive_ns = weir_format_ns_from_s(survive_s);
+	return get_real(&at, "left_share", "a number, at least 0", &asset->left_share);
+}
+
+static int
 parse_ledger(const struct place *top, struct weir_ledger_status *ledger)
 {
 	struct place at = *top;
@@ -209,7 +236,7 @@ parse_all(const struct place *top, struct weir_status *status)
 	if (get_string(top, "state", &status->state) != 0 ||
 	    get_seconds(top, "uptime_s", &status->uptime_s) != 0 ||
 	    get_number(top, "largest_frame_bytes", &status->largest_frame_bytes) != 0 ||
-	    parse_ledger(top, &status->ledger) != 0 ||
+	    parse_asset(top, &status->asset) != 0 || parse_ledger(top, &status->ledger) != 0 ||
 	    get_list(top, "links", sizeof(*status->links), &links, &items, &status->n_links) != 0)
 		return -EPROTO;
 	status->links = items;

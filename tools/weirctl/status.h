@@ -26,7 +26,8 @@ struct weir_link_status {
 
 struct weir_class_status {
 	const char *name;
-	uint64_t rate_bit_s, burst_bytes, tx_frames, tx_wire_bytes, dropped_frames, queued_bytes;
+	uint64_t rate_bit_s, burst_bytes, tx_frames, tx_wire_bytes, dropped_frames;
+	uint64_t dropped_wire_bytes, queued_bytes;
 };
 
 struct weir_cap_status {
@@ -52,12 +53,20 @@ struct weir_ledger_status {
 	uint64_t witness_left_bytes; /* UINT64_MAX: no limit */
 };
 
+struct weir_asset_status {
+	const char *name;        /* NULL: the policy says nothing of what it protects */
+	const char *accept_risk; /* NULL: none */
+	uint64_t weights_bytes, survive_ns;
+	double compression, left_share;
+};
+
 struct weir_status {
 	json_t *json;
 	uint64_t local_ns; /* CLOCK_MONOTONIC, when the answer had arrived */
 	const char *state;
 	double uptime_s;
 	uint64_t largest_frame_bytes;
+	struct weir_asset_status asset;
 	struct weir_ledger_status ledger;
 	size_t n_links, n_classes, n_budgets;
 	struct weir_link_status *links;

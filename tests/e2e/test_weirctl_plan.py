@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""weirctl plan: what the worked policies are worth, and what it says of others."""
+
+import json
+import re
+from pathlib import Path
+
+import fake_server
+import pytest
+from fake_server import STATUS, answer, failed, later, no_controls
+
+ctl, serve = fake_server.ctl, fake_server.serve  # fixtures
+
+POLICIES = Path(__file__).parents[2] / "tools/policies"
+DAY = 86400
+POLICY = """\
+{asset}ports: [{{name: in0, device: net_null0}}, {{name: out0, device: net_null1}}]
+links: [{{name: lab, inside: in0, outside: out0}}]
+budgets:
+  - name: total
+    caps: [{caps}]
+classes:
+  - {{name: api, budget: total, rate: 1 Gbit/s, burst: 64 kB}}
+  - {{name: housekeeping, budget: total, rate: 1 Mbit/s, burst: 10 kB}}
+rules:
+  - {{protocol: tcp, class: api}}
+  - {{ethertype: arp, class: housekeeping}}
+"""
+ASSET = "asset: {{name: m, weights: 3.4 TB, compression: {compression}, survive: {survive}{more}}}\n"
+
+
+@pytest.fixture
+def plan(ctl, folder):
+    """Plans a policy with such caps; returns exit status, text and JSON."""
+    def run(caps, *arguments, compression=16, survive="90 d", more="", asset=None):
+        path = folder / "plan.yaml"
+        if asset is None:
+            asset = ASSET.format(compression=compression, survive=survive, more=more)
+        path.write_text(POLICY.format(asset=asset, caps=caps))
+        text = ctl("plan", *arguments, path)
+        done = ctl("--json", "plan", *arguments, path)
+        assert (text.returncode, text.stderr) == (done.returncode, done.stderr)
+        assert text.stderr == "", text.stderr
+        no_controls(text.stdout)
+        return text.returncode, text.stdout, json.loads(done.stdout)
+    return run
+
+
+def total(told, compression):
+    return next(at for at in told["paths"][0]["attackers"] if at["compression"] == compression)
+
+
+def test_sizing(plan):
+    """The table of sizes, with the policy of each cap and rate put to the test as well."""
+    for compression, gb, kbit in ((1, "9.3", "863"), (4, "2.33", "216"), (16, "0.58", "54"), (100, "0.093", "8.6")):
+        code, _, told = plan("{limit: 1 PB}", compression=compression, survive="365 d")
+        assert code == 1
+        largest = next(at for at in told["largest"] if at["compression"] == compression)
+        window, = largest["windows"]
+        assert window["window_s"] == DAY
+        digits = len(gb.partition(".")[2])
+        assert f"{window['limit_bytes'] / 1e9:.{digits}f}" == gb
+        assert f"{largest['rate_bit_s'] / 1e3:.{len(kbit.partition('.')[2])}f}" == kbit
+        for more, code, days in ((0, 0, 365), (1, 1, 364)):
+            result = plan(f"{{limit: {window['limit_bytes'] + more} B, per: 1 d}}", compression=compression,
+                          survive="365 d")
+            assert result[0] == code
+            assert total(result[2], compression)["after_s"] == days * DAY
+            assert total(result[2], compression)["survives"] is (code == 0)
+
+
+def test_defaults(plan):
+    """3.4 TB, 16 times, 90 days: 2.36 GB a day; half of what an attacker needs is 106 GB."""
+    code, text, told = plan("{limit: 2.36 GB, per: 1 d}", asset="")
+    assert (code, told["survives"], told["asset"]["assumed"]) == (0, True, True)
+    assert "ASSUMED" in text and "SURVIVES 90 d" in text
+    assert (told["asset"]["weights_bytes"], told["asset"]["compression"], told["asset"]["survive_s"]) \
+        == (3_400_000_000_000, 16, 90 * DAY)
+    assert (told["needs_bytes"], told["could_leave_bytes"]) == (212_500_000_000, 90 * 2_360_000_000)
+    assert total(told, 16)["after_s"] == 90 * DAY
+    assert total(told, 16)["held_by"] == [{"kind": "window", "budget": "total", "limit_bytes": 2_360_000_000,
+                                           "window_s": DAY}]
+    assert plan("{limit: 2.37 GB, per: 1 d}", asset="")[0] == 1
+    code, text, told = plan("{limit: 106 GB}", asset="")
+    assert (code, total(told, 16)["never"], total(told, 16)["after_s"]) == (0, True, None)
+    assert "at most 106 GB can leave, 49.9 % of the 212.5 GB" in text
+
+
+def test_verdict(plan):
+    code, text, told = plan("{limit: 1 TB, per: 1 d}")
+    assert (code, told["ok"], told["survives"]) == (1, False, False)
+    assert text.splitlines()[1:3] == [
+        "DOES NOT SURVIVE 90 d: the model can have left after 28 min 18 s",
+        "missed by a factor: until then up to 90 TB can leave, 424 times the 212.5 GB that an attacker needs"]
+    assert told["could_leave_models"] == pytest.approx(90e12 / 212.5e9)
+    # 1.001 Gbit/s and both bursts, until there are enough bytes.
+    assert total(told, 16)["after_s"] == int((212.5e9 - 74000) * 8 / 1.001e9) == 28 * 60 + 18
+    code, text, told = plan("{limit: 1 TB, per: 1 d}", more=", accept_risk: we watch it")
+    assert (code, told["ok"], told["survives"], told["asset"]["accept_risk"]) == (0, True, False, "we watch it")
+    assert "RISK ACCEPTED, says the policy: we watch it\n" in text
+    code, text, _ = plan("{limit: 1 TB}", compression=1000000)
+    assert code == 1 and "the model can have left at once" not in text
+    assert "the model can have left after" in text
+
+
+@pytest.mark.parametrize("name, code, first, day", [
+    ("inference", 0, r"SURVIVES 90 d: until then at most 106 GB can leave, 49\.9 % of the 212\.5 GB", None),
+    ("campus", 0, r"SURVIVES 90 d: until then at most 106 GB can leave, 49\.9 % of the 212\.5 GB", None),
+    ("lab", 0, r"SURVIVES 1 d: until then at most 1 GB can leave, 40\.0 % of the 2\.5 GB", None),
+    ("public", 0, r"DOES NOT SURVIVE 90 d: the model can have left after 50 min", 50 * 60),
+])
+def test_worked_policies(ctl, name, code, first, day):
+    done = ctl("plan", POLICIES / f"{name}.yaml")
+    assert (done.returncode, done.stderr) == (code, "")
+    assert re.match(first, done.stdout.splitlines()[1])
+    assert ("RISK ACCEPTED" in done.stdout) == (name == "public")
+    told = json.loads(ctl("--json", "plan", POLICIES / f"{name}.yaml").stdout)
+    own = total(told, told["asset"]["compression"])
+    assert own["after_s"] == day and own["never"] is (day is None)
+    # Every part is in the answer once, and no part of it is worse than the whole.
+    names = [(path["kind"], path["name"]) for path in told["paths"]]
+    assert len(set(names)) == len(names) and names[0] == ("total", None)
+    for path in told["paths"]:
+        for at, whole in zip(path["attackers"], told["paths"][0]["attackers"]):
+            assert at["never"] or (not whole["never"] and at["after_s"] >= whole["after_s"])
+
+
+def test_all_worked_policies():
+    assert {path.stem for path in POLICIES.glob("*.yaml")} == {"inference", "campus", "lab", "public"}
+
+
+def test_public_service(ctl):
+    """The README's figures for 5 TB a day: each class's time, and that the traffic fits."""
+    traffic = {"answers": 72, "media": 322, "logs": 44, "telemetry": 8}
+    options = [word for name, mbit in traffic.items() for word in ("--traffic", f"{name}={mbit} Mbit/s")]
+    told = json.loads(ctl("--json", "plan", *options, POLICIES / "public.yaml").stdout)
+    assert told["traffic"]["fits"] is True
+    assert told["traffic"]["total_bit_s"] * DAY / 8 == pytest.approx(4.82e12, rel=0.001)
+    assert sum(at["share"] for at in told["traffic"]["classes"]) == pytest.approx(1)
+    after = {path["name"]: path["attackers"][2]["after_s"] for path in told["paths"] if path["kind"] == "class"}
+    assert {name: seconds // 3600 for name, seconds in after.items()} == {
+        "answers": 5, "media": 1, "logs": 8, "telemetry": 50, "housekeeping": 21 * 24}
+    assert total(told, 1)["after_s"] == 14 * 3600
+
+
+def test_traffic(plan):
+    caps = "{limit: 1 GB, per: 1 d}, {limit: 10 GB}"
+    code, text, told = plan(caps, "--traffic", "api=80 kbit/s", "--traffic", "housekeeping=10 kbit/s")
+    traffic = told["traffic"]
+    assert (code, traffic["fits"], traffic["live"], traffic["total_bit_s"]) == (0, True, False, 90000)
+    assert [(at["name"], at["fits"]) for at in traffic["classes"]] == [("api", True), ("housekeeping", True)]
+    assert [at["share"] for at in traffic["classes"]] == pytest.approx([8 / 9, 1 / 9])
+    # A day's window, 1/64 of it longer because bytes come back late; 10 GB last 10 days and more.
+    assert traffic["caps"][0]["used_bytes"] == -(-90000 * DAY * 65 // 64 // 8)
+    assert traffic["caps"][1]["lasts_s"] == 10 ** 10 * 8 // 90000
+    assert "Traffic as given, 90 kbit/s in all, FITS:" in text and "used up after 10 d 6 h" in text
+    _, text, told = plan(caps, "--traffic", "api=92 kbit/s")
+    assert told["traffic"]["fits"] is False and told["traffic"]["classes"][0]["fits"] is True
+    assert told["traffic"]["caps"][0]["used_bytes"] == 1_009_125_000
+    assert "DOES NOT FIT" in text and "TOO MUCH: 1.01 times" in text
+    _, text, told = plan(caps, "--traffic", "housekeeping=1.5 Mbit/s")
+    assert told["traffic"]["classes"][1]["fits"] is False and "TOO MUCH: 1.50 times" in text
+    _, text, told = plan(caps, "--traffic", "housekeeping=0 bit/s")
+    assert told["traffic"]["fits"] is True and told["traffic"]["caps"][1]["lasts_s"] is None
+    assert plan(caps)[2]["traffic"] is None
+
+
+@pytest.mark.parametrize("given, line", [
+    (["--traffic", "api"], "--traffic: api: expected CLASS=RATE, such as 'api=200 Mbit/s'"),
+    (["--traffic", "=1 bit/s"], "--traffic: =1 bit/s: expected CLASS=RATE, such as 'api=200 Mbit/s'"),
+    (["--traffic", "none=1 bit/s"], "--traffic: none=1 bit/s: expected the name of a class of the policy"),
+    (["--traffic", "api=5 TB"], "--traffic: api=5 TB: expected a rate.*"),
+    (["--traffic", "api=1 bit/s", "--traffic", "api=1 bit/s"], "--traffic: api=1 bit/s: expected each class once"),
+    (["--traffic", "api=1 bit/s", "--live"], "--live: expected no --traffic beside it"),
+])
+def test_bad_traffic(ctl, folder, given, line):
+    path = folder / "plan.yaml"
+    path.write_text(POLICY.format(asset="", caps="{limit: 1 GB}"))
+    done = ctl("plan", *given, path)
+    failed(done, 2, line)
+    assert done.stdout == ""
+
+
+def test_bad_policy(ctl, folder):
+    path = folder / "plan.yaml"
+    failed(ctl("plan", path), 2, f"{path}: No such file or directory")
+    path.write_text(POLICY.format(asset="", caps="{limit: 1 G}"))
+    failed(ctl("plan", path), 2, rf"{path}:5: budgets\[0\].caps\[0\].limit: 1 G: expected .*")
+
+
+def test_live(plan, ctl, serve, folder):
+    """What classes had sent or dropped between two answers."""
+    after = later(STATUS, 2)
+    after["classes"][0]["dropped_wire_bytes"] += 1_000_000
+    serve(answer(STATUS), answer(after), answer(STATUS), answer(after))
+    code, text, told = plan("{limit: 100 GB}", "--live", "-i", "100 ms")
+    assert (code, told["traffic"]["live"], told["traffic"]["total_bit_s"]) == (0, True, 54_000_000)
+    assert told["traffic"]["classes"][0]["traffic_bit_s"] == 54_000_000
+    assert "Traffic that the running weir has now, 54 Mbit/s in all, FITS:" in text
+
+
+def test_live_without_weir(ctl, serve, folder):
+    path = folder / "plan.yaml"
+    path.write_text(POLICY.format(asset="", caps="{limit: 1 GB}"))
+    failed(ctl("plan", "--live", path), 1, ".*")
+    unknown, anew = later(STATUS, 2), later(STATUS, 2)
+    unknown["classes"][0]["name"] = "other"
+    anew["uptime_s"] = 1
+    first = {**STATUS, "classes": [{**STATUS["classes"][0], "name": "other"}]}
+    serve(answer(first), answer(unknown), answer(STATUS), answer(anew))
+    done = ctl("plan", "--live", "-i", "100 ms", path)
+    assert done.returncode == 0
+    assert "Besides, 50 Mbit/s of 1 classes that this policy does not have.\n" in done.stdout
+    failed(ctl("plan", "--live", "-i", "100 ms", path), 1,
+           "--live: weir was started anew between the two samples")

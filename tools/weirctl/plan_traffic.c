@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The traffic that a policy has to have room for: given, or measured. */
+#include "control/quantity.h"
+#include "tools/weirctl/plan_report.h"
+#include "tools/weirctl/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t
+find_class(const struct weir_config *config, const char *name, size_t length)
+{
+	for (uint32_t i = 0; i < config->n_classes; i++) {
+		const char *known = config->classes[i].name;
+
+		if (strlen(known) == length && memcmp(known, name, length) == 0)
+			return i;
+	}
+	return WEIR_ANY;
+}
+
+/* Reads "CLASS=200 Mbit/s". Returns 0 or -1 with a line in error. */
+static int
+parse_traffic(const char *text, const struct weir_config *config, struct weir_plan_traffic *traffic,
+              bool *given, struct weir_error *error)
+{
+	const char *equals = strchr(text, '='), *expected;
+	uint32_t class;
+
+	if (equals == NULL || equals == text)
+		return weir_error_set(
+		    error, -1, "--traffic: %s: expected CLASS=RATE, such as 'api=200 Mbit/s'",
+		    text);
+	class = find_class(config, text, (size_t)(equals - text));
+	if (class == WEIR_ANY)
+		return weir_error_set(
+		    error, -1, "--traffic: %s: expected the name of a class of the policy", text);
+	if (given[class])
+		return weir_error_set(error, -1, "--traffic: %s: expected each class once", text);
+	given[class] = true;
+	if (weir_quantity_parse_rate(equals + 1, &traffic->bit_s[class], &expected) != 0)
+		return weir_error_set(error, -1, "--traffic: %s: expected %s", text, expected);
+	return 0;
+}
+
+static enum weir_exit
+take_given(const struct weir_options *options, const struct weir_config *config,
+           struct weir_plan_traffic *traffic)
+{
+	bool *given = calloc(config->n_classes, sizeof(*given));
+	struct weir_error error;
+	int rc = 0;
+
+	if (given == NULL)
+		weir_text_no_memory();
+	for (uint32_t i = 0; i < options->n_traffic && rc == 0; i++)
+		rc = parse_traffic(options->traffic[i], config, traffic, given, &error);
+	free(given);
+	return rc == 0 ? WEIR_EXIT_OK : weir_command_fail(options, WEIR_EXIT_USAGE, &error);
+}
+
+/* What a class wants: what was sent, and what was dropped because it was too much. */
+static uint64_t
+wanted_bit_s(const struct weir_class_status *from, const struct weir_class_status *to,
+             double seconds)
+{
+	uint64_t sent = weir_status_rate(from->tx_wire_bytes, to->tx_wire_bytes, seconds);
+	uint64_t dropped =
+	    weir_status_rate(from->dropped_wire_bytes, to->dropped_wire_bytes, seconds);
+	uint64_t sum = weir_sat_add(sent, dropped);
+
+	return sum > UINT64_MAX / 8 ? UINT64_MAX : sum * 8;
+}
+
+/* Adds up what all classes wanted between two answers. Returns 0, or -1 with a line in error. */
+static int
+take_difference(const struct weir_status *from, const struct weir_status *to,
+                const struct weir_config *config, struct weir_plan_traffic *traffic,
+                struct weir_error *error)
+{
+	double seconds = weir_status_seconds(from, to);
+
+	if (!(seconds > 0))
+		return weir_error_set(error, -1,
+		                      "--live: weir was started anew between the two samples");
+	for (size_t i = 0; i < to->n_classes; i++) {
+		const struct weir_class_status *now = &to->classes[i];
+		const struct weir_class_status *before = weir_status_class(from, i, now->name);
+		uint32_t class = find_class(config, now->name, strlen(now->name));
+		uint64_t bit_s;
+
+		if (before == NULL)
+			continue; /* new since the first sample */
+		bit_s = wanted_bit_s(before, now, seconds);
+		if (class != WEIR_ANY) {
+			traffic->bit_s[class] = bit_s;
+		} else if (bit_s > 0) {
+			traffic->unknown_bit_s = weir_sat_add(traffic->unknown_bit_s, bit_s);
+			traffic->n_unknown++;
+		}
+	}
+	return 0;
+}
+
+static enum weir_exit
+take_live(const struct weir_options *options, const struct weir_config *config,
+          struct weir_plan_traffic *traffic)
+{
+	struct weir_error error;
+	struct weir_status *from = weir_status_get(options->socket, &error), *to;
+	int rc = -1;
+
+	if (from == NULL)
+		return weir_command_fail(options, WEIR_EXIT_FAILED, &error);
+	weir_command_wait(options->interval_ns);
+	to = weir_status_get(options->socket, &error);
+	if (to != NULL)
+		rc = take_difference(from, to, config, traffic, &error);
+	weir_status_free(from);
+	weir_status_free(to);
+	return rc == 0 ? WEIR_EXIT_OK : weir_command_fail(options, WEIR_EXIT_FAILED, &error);
+}
+
+enum weir_exit
+weir_plan_traffic_get(const struct weir_options *options, const struct weir_config *config,
+                      struct weir_plan_traffic **traffic)
+{
+	struct weir_plan_traffic *made;
+	enum weir_exit status;
+
+	*traffic = NULL;
+	if (!options->live && options->n_traffic == 0)
+		return WEIR_EXIT_OK;
+	made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		weir_text_no_memory();
+	made->live = options->live;
+	made->bit_s = calloc(config->n_classes, sizeof(*made->bit_s));
+	if (made->bit_s == NULL)
+		weir_text_no_memory();
+	status =
+	    options->live ? take_live(options, config, made) : take_given(options, config, made);
+	if (status != WEIR_EXIT_OK) {
+		weir_plan_traffic_free(made);
+		return status;
+	}
+	for (uint32_t i = 0; i < config->n_classes; i++)
+		made->total_bit_s = weir_sat_add(made->total_bit_s, made->bit_s[i]);
+	*traffic = made;
+	return WEIR_EXIT_OK;
+}
+
+void
+weir_plan_traffic_free(struct weir_plan_traffic *traffic)
+{
+	if (traffic == NULL)
+		return;
+	free(traffic->bit_s);
+	free(traffic);
+}
+
+uint64_t
+weir_plan_traffic_bit_s(const struct weir_plan_traffic *traffic, const struct weir_config *config,
+                        uint32_t budget)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < config->n_classes; i++) {
+		uint32_t at = config->classes[i].budget;
+
+		while (at != WEIR_ANY && at != budget)
+			at = config->budgets[at].parent;
+		if (at == budget)
+			sum = weir_sat_add(sum, traffic->bit_s[i]);
+	}
+	return sum;
+}
+
+weir_u128
+weir_plan_traffic_used(const struct weir_config_cap *cap, uint64_t bit_s)
+{
+	const weir_u128 unit = 8 * (weir_u128)WEIR_NS_PER_S;
+	weir_u128 counted_ns = cap->window_ns;
+
+	counted_ns += (cap->window_ns + 63) / 64;
+	return (bit_s * counted_ns + unit - 1) / unit;
+}
+
+uint64_t
+weir_plan_traffic_lasts_ns(const struct weir_config_cap *cap, uint64_t bit_s)
+{
+	weir_u128 ns = (weir_u128)cap->limit_bytes * 8 * WEIR_NS_PER_S;
+
+	if (bit_s == 0)
+		return UINT64_MAX;
+	ns /= bit_s;
+	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
+}

@@ -105,29 +105,31 @@ measure(const char *limiter, uint32_t percent, bool hiccups, struct gaps *gaps)
 }
 
 static void
-print_cell(const struct gaps *gaps)
+print_cell(const char *name, const struct gaps *gaps, bool last)
 {
 	double mean = gaps->sum / (double)gaps->n;
 	double variance = gaps->squares / (double)gaps->n - mean * mean;
 
-	printf(" %9.2f %9.2f", variance > 0 ? sqrt(variance) : 0, gaps->most);
+	printf("\"%s\": {\"deviation_us\": %.3f, \"largest_us\": %.3f}%s", name,
+	       variance > 0 ? sqrt(variance) : 0, gaps->most, last ? "" : ", ");
 }
 
+/* One object of JSON on standard output. */
 int
 main(void)
 {
 	static const uint32_t percents[] = {1, 5, 10, 25, 50, 75, 90};
+	static const char *const names[] = {"software", "ixgbe's limiter", "software, hiccups",
+	                                    "ixgbe's, hiccups"};
 	bool ok = true;
 
 	if (!weir_hwsim_begin())
 		return 1;
-	printf("Gaps between frames of %u B on a wire of %u Gbit/s, in us: standard deviation and "
-	       "largest.\nRounds of %u to %u us; with hiccups, one in %" PRIu64 " takes %" PRIu64
-	       " us.\n\n",
-	       FULL, LINE_MBIT_S / 1000, ROUND_LEAST / 1000, ROUND_MOST / 1000, HICCUP_EVERY,
-	       HICCUP_NS / 1000);
-	printf("%-8s %8s %20s %20s %20s %20s\n", "rate", "mean", "software", "ixgbe's limiter",
-	       "software, hiccups", "ixgbe's, hiccups");
+	printf("{\"frame_bytes\": %u, \"wire_bit_s\": %" PRIu64
+	       ", \"round_least_us\": %u, \"round_most_us\": %u,\n"
+	       " \"hiccup_us\": %" PRIu64 ", \"hiccup_every_rounds\": %" PRIu64 ", \"rows\": [\n",
+	       FULL, UINT64_C(1000000) * LINE_MBIT_S, ROUND_LEAST / 1000, ROUND_MOST / 1000,
+	       HICCUP_NS / 1000, HICCUP_EVERY);
 	for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]) && ok; i++) {
 		struct gaps gaps[4];
 
@@ -136,12 +138,13 @@ main(void)
 			     measure(k % 2 == 0 ? "soft" : "auto", percents[i], k >= 2, &gaps[k]);
 		if (!ok)
 			break;
-		printf("%5" PRIu32 " %%  %8.2f", percents[i], gaps[0].sum / (double)gaps[0].n);
+		printf("%s  {\"percent\": %" PRIu32 ", \"mean_us\": %.3f, \"gaps\": {",
+		       i == 0 ? "" : ",\n", percents[i], gaps[0].sum / (double)gaps[0].n);
 		for (uint32_t k = 0; k < 4; k++)
-			print_cell(&gaps[k]);
-		putchar('\n');
-		fflush(stdout);
+			print_cell(names[k], &gaps[k], k == 3);
+		printf("}}");
 	}
+	printf("\n]}\n");
 	weir_hwsim_end();
 	return ok ? 0 : 1;
 }

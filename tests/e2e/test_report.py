@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""tools/report: a page that is whole, loads nothing, shows every figure, and refuses what it can't read."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import lab as laboratory
+import pytest
+
+ROOT = Path(__file__).parents[2]
+REPORT = ROOT / "tools/report"
+sys.path.append(str(ROOT / "tools/reporting"))
+
+import chart  # noqa: E402
+import evidence  # noqa: E402
+
+REDTEAM = {
+    "kind": "redteam", "weir": {"version": "0.1.0", "commit": None}, "policy_digest": "ab" * 32, "seed": 7,
+    "started": "2026-01-01T00:00:00+00:00", "scenarios": [
+        {"id": "S4", "name": "kill -9 <again> & again", "verdict": "pass", "why": "", "seconds": 8.5,
+         "asked": {"kills": 2, "burst_bytes": 5_000_000, "cap_bytes": 8_796_000, "rate_bit_s": 50_000_000},
+         "measured": {"received_bytes": 6_822_764, "worst_window_excess_bytes": 4_990_000, "late_stamps_ns": 1000,
+                      "tricks": ["a", "b"]},
+         "series": [{"name": "arrived", "unit": "B", "points": [[0, 0], [1.5, 2_000_000], [4, 6_822_764]],
+                     "limit": [[0, 8_796_000], [4, 8_796_000]]}],
+         "events": [{"t_s": 0.5, "what": "start"}, {"t_s": 2.5, "what": "kill -9"}]},
+        {"id": "S2", "name": "slow drip", "verdict": "fail", "why": "not so: it stopped", "seconds": 1,
+         "asked": {"window_bytes": 1000, "lifetime_bytes": 2000}, "measured": {"fullest_window_bytes": 1001, "received_bytes": 2001},
+         "series": [], "events": []},
+        {"id": "S12", "name": "policy abuse", "verdict": "skip", "why": "needs signatures", "seconds": 0, "asked": {},
+         "measured": {}, "series": [], "events": []},
+    ]}
+BENCH = {
+    "kind": "bench", "tsc_hz": 2_596_098_010, "huge_pages": False, "burst": 32, "frame_bytes": 60, "cpu": "some CPU",
+    "results": {name: {"what": "egress only", "values": [value * 0.9, value * 1.1], "disturbed": 0, "median": value,
+                       "times_io": value / 17} for name, value in (("testpmd io", 17.0), ("weir one-any", 40.0))}}
+LEDGER = {
+    "kind": "bench.ledger", "spent_bit_s": 10e9, "classes": 100, "cpu_share": 0.04, "syncs_per_s": 19.4, "sync_max_ns": 25470,
+    "written_gb_per_day": 7.05, "forfeit_max_bytes": 125e6, "forfeit_bound_bytes": 388e6, "amplification": 4,
+    "drive_years": {"150 TBW": 14.6}, "increments_per_day": 14.4, "tpm_years": 19.1}
+SMOOTHNESS = {
+    "kind": "bench.smoothness", "frame_bytes": 1514, "wire_bit_s": 10_000_000_000, "rows": [
+        {"percent": percent, "mean_us": 123, "gaps": {"software": {"deviation_us": 100 / percent, "largest_us": 130},
+                                                      "limiter": {"deviation_us": 0, "largest_us": 123}}}
+        for percent in (1, 10, 90)]}
+RECEIVE = {
+    "kind": "weirgen.receive", "frames": 1000, "wire_bytes": 1_300_000, "span_ns": 1_000_000_000, "rate_bit_s": 10_400_000,
+    "limits": [{"rate_bit_s": 10_000_000, "burst_bytes": 64_000, "excess_bytes": 63_000, "excess_at_least_bytes": 62_000},
+               {"rate_bit_s": 20_000_000, "burst_bytes": None, "excess_bytes": 9, "excess_at_least_bytes": 9}],
+    "windows": [{"window_ns": 10_000_000, "at_least_bytes": 76_000, "at_most_bytes": 76_400}],
+    "flows": [{"flow": 3, "frames": 1000, "lost": 2, "duplicates": 0, "reordered": 1, "latency_kind": "one way",
+               "latency": {"count": 1000, "min_ns": 9000, "p50_ns": 30_000, "p99_ns": 90_000, "max_ns": 120_000,
+                           "buckets_to_ns": [[10_000, 100], [30_000, 500], [120_000, 400]]}}]}
+PLAN = {
+    "kind": "weirctl.plan", "file": "p.yaml", "ok": True, "survives": False, "needs_bytes": 212_500_000_000,
+    "could_leave_bytes": 450_000_000_000_000,
+    "asset": {"name": "frontier", "weights_bytes": 3_400_000_000_000, "compression": 16, "survive_s": 7_776_000,
+              "accept_risk": "we watch it", "assumed": False},
+    "paths": [{"kind": "total", "name": None, "attackers": [
+        {"compression": 16, "needs_bytes": 212_500_000_000, "never": False, "after_s": 3003},
+        {"compression": 100, "needs_bytes": 34_000_000_000, "never": True, "after_s": None}]}]}
+ALL = {"redteam": REDTEAM, "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
+FIGURES = [
+    "S4, kill -9 &lt;again&gt; &amp; again: arrived", "Windows: how much of what any window may hold was used",
+    "Caps: how much of each arrived", "Rate asked against rate measured, over the whole run",
+    "Latency: share of frames that took at most so long", "Cycles a packet, Weir against testpmd",
+    "How evenly frames leave: standard deviation of the gaps between them"]
+
+
+def report(*arguments, **options):
+    return subprocess.run([REPORT, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False,
+                          stdin=subprocess.DEVNULL, **options)
+
+
+def write(folder, **inputs):
+    paths = []
+    for name, data in inputs.items():
+        paths.append(folder / f"{name}.json")
+        paths[-1].write_text(json.dumps(data))
+    return paths
+
+
+@pytest.fixture
+def page(folder):
+    """Makes a page of some inputs, and judges it as every page has to be."""
+    def make(**inputs):
+        out = folder / "out.html"
+        done = report("-o", out, *write(folder, **inputs))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        text = out.read_text()
+        assert_whole(text)
+        return text
+    return make
+
+
+def assert_whole(text):
+    doctype, _, rest = text.partition("\n")
+    assert doctype == "<!DOCTYPE html>"
+    tree = ElementTree.fromstring(rest)  # well-formed to the last tag
+    assert not re.search(r"https?:|//[a-z]|<script|<link|<img|<iframe|<object|src=|href=|url\(|@import|\son[a-z]+=", text)
+    assert "default-src 'none'" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]", text)
+    for picture in tree.iter("svg"):
+        assert_inside(picture)
+
+
+def assert_inside(picture):
+    """Nothing is drawn outside of a picture, letters at their largest included."""
+    _, _, width, height = map(float, picture.get("viewBox").split())
+    assert (picture.get("width"), picture.get("role")) == (f"{width:.0f}", "img") and picture.get("aria-label")
+    for text in picture.iter("text"):
+        x, y, room = float(text.get("x")), float(text.get("y")), chart.text_width(text.text or "")
+        start = {"start": x, "middle": x - room / 2, "end": x - room}[text.get("text-anchor")]
+        assert start >= -1 and start + room <= width + 1 and 8 <= y <= height, (text.text, width)
+    for part in picture.iter("path"):
+        numbers = [float(number) for number in re.findall(r"-?[\d.]+", part.get("d"))]
+        assert all(0 <= x <= width for x in numbers[::2]) and all(0 <= y <= height for y in numbers[1::2])
+    for part in picture.iter("rect"):
+        assert float(part.get("x")) >= 0 and float(part.get("x")) + float(part.get("width")) <= width + 1
+        assert float(part.get("y")) + float(part.get("height")) <= height
+
+
+def test_all(page):
+    text = page(**ALL)
+    for caption in FIGURES:
+        assert f"<figcaption>{caption}</figcaption>" in text
+        assert text.count(f'aria-label="{caption}"') == 2  # wide, and for phones
+    assert "Not in this report" not in text
+    # Verdicts, with what was measured.
+    for line in ('<span class="fail">fail</span> red team: 1 of 3 attacks were held; FAILED: S2; not run: S12',
+                 '<span class="pass">pass</span> rates: 1 of 1 limits were held in every window',
+                 '<span class="pass">pass</span> cycles a packet: weir one-any takes 2.35 x testpmd io, at most 2.5 is asked',
+                 '<span class="skip">risk accepted</span> policy p.yaml: frontier, 3.4 TB, compressed 16 times, '
+                 "does not survive 90 d"):
+        assert f"<li>{line}</li>" in text
+    for shown in ("2: 2.50 s kill -9", "In the end 6 822 764 B of 8 796 000.", "arrived, cumulative (MB)", "time (s)",
+                  "99.80 %: 4.99 MB of 5 MB", "100.10 %: 1.001 kB of 1 kB", "77.57 %: 6.823 MB of 8.796 MB", "needs signatures",
+                  "+4.000 %", "+5.120 %", "50 min 3 s", "never", "we watch it", "40.0 cycles, 2.35 x io", "2.5 x io: asked",
+                  "14.6 years (150 TBW)", "latency", "30 µs", "standard deviation (µs)", "tricks: [&quot;a&quot;, &quot;b&quot;]"):
+        assert shown in text, shown
+    assert text == page(**ALL)  # the same inputs, the same page
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one(page, name):
+    """What is missing is left out, with a sentence on how to make it."""
+    text = page(**{name: ALL[name]})
+    for kind, command in evidence.MADE_BY.items():
+        assert (f"<code>{command}</code> makes what it needs" in text) == (kind != ALL[name]["kind"])
+    assert text.count("<h2>") == {"redteam": 3, "receive": 3}.get(name, 1)
+
+
+def test_over_is_red(page):
+    """A bar beyond what is allowed, and only that, is drawn in the colour of an alarm."""
+    def red(excess, late_ns):
+        changed = copy.deepcopy(REDTEAM)
+        changed["scenarios"] = changed["scenarios"][:1]
+        changed["scenarios"][0]["measured"].update(worst_window_excess_bytes=excess, late_stamps_ns=late_ns)
+        return len(re.findall(f'<rect [^>]*fill="{chart.ALARM}"', page(redteam=changed)))
+    assert [red(5_000_000, 0), red(5_000_001, 0), red(5_000_001, 1_000_000)] == [0, 2, 0]
+    held = copy.deepcopy(RECEIVE)
+    held["limits"][0]["excess_at_least_bytes"] = 64_001
+    assert "rates: 0 of 1 limits were held" in page(receive=held)
+    slow = copy.deepcopy(BENCH)
+    slow["results"]["weir one-any"]["times_io"] = 2.51
+    assert '<span class="fail">fail</span> cycles a packet' in page(bench=slow)
+    slow["results"]["weir one-any"]["disturbed"] = 1
+    assert '<span class="skip">disturbed</span> cycles a packet' in page(bench=slow)
+
+
+def test_strange_names(page):
+    """Whatever stands in an input is text, and stays inside: long, hostile, odd."""
+    evil = "</text><script>alert(1)</script>\u202e\x1b[2J" + "W" * 300
+    hostile = copy.deepcopy(REDTEAM)
+    hostile["scenarios"][0].update(name=evil, why=evil, id=evil)
+    hostile["scenarios"][0]["series"][0]["name"] = evil
+    hostile["scenarios"][0]["events"] = [{"t_s": moment / 50, "what": evil} for moment in range(100)]
+    flows = copy.deepcopy(RECEIVE)
+    flows["flows"] = [dict(flows["flows"][0], flow=flow) for flow in range(30)]
+    bench = copy.deepcopy(BENCH)
+    bench["results"][evil] = bench["results"]["weir one-any"]
+    text = page(**{"redteam": hostile, "receive": flows, "bench": bench, "again": RECEIVE, "other": BENCH})
+    assert "&lt;script&gt;" in text and "again.json" in text
+
+
+@pytest.mark.parametrize("change", [0, 1e-9, 1e15])
+def test_extreme_numbers(page, change):
+    odd = copy.deepcopy(REDTEAM)
+    series = odd["scenarios"][0]["series"][0]
+    series["points"] = [[0, 0], [change, change]]
+    series["limit"] = []
+    odd["scenarios"][0]["events"] = []
+    bench = copy.deepcopy(BENCH)
+    for result in bench["results"].values():
+        result.update(values=[change or 1], median=change or 1)
+    empty = {**RECEIVE, "limits": [], "windows": [], "flows": [], "rate_bit_s": 0, "span_ns": 0}
+    page(redteam=odd, bench=bench, receive=empty)
+    page(redteam={**REDTEAM, "scenarios": []})
+
+
+def places(value, path=()):
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, path + (key,))
+
+
+def changed(data, path, value):
+    """With one member replaced, or removed (...)."""
+    copied = copy.deepcopy(data)
+    inside = copied
+    for key in path[:-1]:
+        inside = inside[key]
+    if value is ...:
+        del inside[path[-1]]
+    else:
+        inside[path[-1]] = value
+    return copied
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_wrong_members(tmp_path, name):
+    """Each member in turn is left out or of a wrong type: a clear line, or a page, never a traceback."""
+    refused = 0
+    for path in places(ALL[name]):
+        for wrong in (..., None, "x", -1, True, [], {}, [1, 2, 3], float("nan")):
+            if not path or (wrong is ... and not isinstance(path[-1], str)):
+                continue
+            file = tmp_path / "input.json"
+            file.write_text(json.dumps(changed(ALL[name], path, wrong)))
+            try:
+                item = evidence.load(file)
+            except evidence.Bad as error:
+                refused += 1
+                assert re.fullmatch(rf"{file}: \S.*", str(error)), error
+            else:
+                import page  # pylint: disable=import-outside-toplevel
+                assert_whole(page.make([item]))
+    assert refused > 50
+
+
+@pytest.mark.parametrize("content, line", [
+    ("", "no JSON: .*"), ("{", "no JSON: .*"), ("[" * 100000, "no JSON: .*"), ('{"kind": "bench"} x', "no JSON: .*"),
+    ('{"kind": "bench", "kind": "bench"}', "no JSON: a key stands twice in one object"),
+    ('{"kind": "bench", "tsc_hz": NaN}', "no JSON: NaN is no JSON"), ("\udcff", "no JSON: .*"),
+    ("[]", "kind: missing: expected redteam, .*"), ("{}", "kind: missing: expected redteam, .*"),
+    ('{"kind": "x\\u001b[2J"}', r"kind: x\?\[2J: expected redteam, .*"), ('{"kind": 7}', "kind: 7: expected .*"),
+    ('{"kind": "bench"}', "tsc_hz: missing"),
+    (json.dumps(changed(REDTEAM, ("scenarios", 0, "series", 0, "points"), [[0, "a"]])),
+     r"scenarios\[0\]\.series\[0\]\.points\[0\]: expected two numbers"),
+    (json.dumps(changed(REDTEAM, ("scenarios", 0, "verdict"), "maybe")),
+     r"scenarios\[0\]\.verdict: expected pass, fail or skip"),
+], ids=str)
+def test_bad_input(folder, content, line):
+    path, good = folder / "bad.json", write(folder, good=BENCH)[0]
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    done = report("-o", folder / "out.html", good, path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(f"report: {path}: {line}\n", done.stderr), done.stderr
+    assert not (folder / "out.html").exists()
+
+
+def test_usage(folder):
+    good = write(folder, good=BENCH)[0]
+    assert report(good).returncode == 2 and report("-o", folder / "out.html").returncode == 2
+    done = report("-o", folder / "out.html", folder / "none.json")
+    assert (done.returncode, done.stderr) == (2, f"report: {folder}/none.json: No such file or directory\n")
+    done = report("-o", folder / "none/out.html", good)
+    assert (done.returncode, done.stderr) == (1, f"report: {folder}/none/out.html: No such file or directory\n")
+    done = report("-o", "-", good)
+    assert done.returncode == 0
+    assert_whole(done.stdout)
+    assert sorted(path.name for path in folder.iterdir()) == ["good.json"]
+
+
+def test_what_the_planner_tells(folder):
+    """Not only what this test made up: a page of the real thing."""
+    path = folder / "plan.json"
+    path.write_text(laboratory.run(laboratory.BUILD / "weirctl", "--json", "plan", ROOT / "tools/policies/public.yaml").stdout)
+    done = report("-o", "-", path)
+    assert done.returncode == 0 and "class answers" in done.stdout and "50 min" in done.stdout
+    assert_whole(done.stdout)

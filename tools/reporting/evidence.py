@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What tools/report reads: each kind of JSON, checked whole before anything is made of it."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BYTES_MAX = 64 << 20  # of one input
+
+
+class Bad(Exception):
+    """One line: what is wrong with an input."""
+
+
+class Maybe(NamedTuple):
+    """null, or what it says."""
+    shape: Any
+
+
+class Table(NamedTuple):
+    """An object with any keys, all values of one shape."""
+    shape: Any
+
+
+class Positive:
+    """A number above 0."""
+
+
+class Count:
+    """A whole number, at least 0."""
+
+
+class Pair:
+    """[number, number]."""
+
+
+class Anything:
+    """Whatever is there."""
+
+
+# A key that ends in "?" may be missing. Further keys are ignored: newer programs may tell more.
+SCENARIO = {
+    "id": str, "name": str, "verdict": str, "why": str, "seconds": float, "asked": Table(Anything),
+    "measured": Table(Anything),
+    "series": [{"name": str, "unit": str, "points": [Pair], "limit": [Pair]}],
+    "events": [{"t_s": float, "what": str}],
+}
+ATTACKER = {"compression": Positive, "needs_bytes": Count, "never": bool, "after_s": Maybe(float), "survives?": bool}
+LATENCY = {"count": Count, "min_ns": Count, "p50_ns": Count, "p99_ns": Count, "max_ns": Count, "buckets_to_ns": [Pair]}
+KINDS = {
+    "redteam": {
+        "weir": {"version": Maybe(str), "commit": Maybe(str)}, "policy_digest": Maybe(str), "seed": Count,
+        "started": str, "scenarios": [SCENARIO],
+    },
+    "bench": {
+        "tsc_hz": Positive, "huge_pages": bool, "burst": Positive, "frame_bytes": Positive, "cpu?": str, "started?": str,
+        "results": Table({"what": str, "values": [Positive], "disturbed": Count, "median": Positive,
+                          "times_io": Positive}),
+    },
+    "bench.ledger": {
+        "spent_bit_s": Positive, "classes": Positive, "cpu_share": float, "syncs_per_s": float, "sync_max_ns": float,
+        "written_gb_per_day": float, "forfeit_max_bytes": float, "forfeit_bound_bytes": float, "amplification": Positive,
+        "drive_years": Table(float), "increments_per_day": Positive, "tpm_years": float, "started?": str,
+    },
+    "bench.smoothness": {
+        "frame_bytes": Positive, "wire_bit_s": Positive, "started?": str,
+        "rows": [{"percent": Positive, "mean_us": Positive,
+                  "gaps": Table({"deviation_us": float, "largest_us": float})}],
+    },
+    "weirgen.receive": {
+        "frames": Count, "wire_bytes": Count, "span_ns": Count, "rate_bit_s": Count,
+        "limits": [{"rate_bit_s": Positive, "burst_bytes": Maybe(Count), "excess_bytes": Count,
+                    "excess_at_least_bytes": Count}],
+        "windows": [{"window_ns": Positive, "at_least_bytes": Count, "at_most_bytes": Count}],
+        "flows": [{"flow": Count, "frames": Count, "lost": Count, "duplicates": Count, "reordered": Count,
+                   "latency_kind": str, "latency": LATENCY}],
+    },
+    "weirctl.plan": {
+        "file": str, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,
+        "asset": {"name": str, "weights_bytes": Positive, "compression": Positive, "survive_s": Positive,
+                  "accept_risk": Maybe(str), "assumed": bool},
+        "paths": [{"kind": str, "name": Maybe(str), "attackers": [ATTACKER]}],
+    },
+}
+# Which command makes each kind, for the sentence about what is missing.
+MADE_BY = {
+    "redteam": "tools/redteam --json FILE",
+    "bench": "tools/bench --json FILE",
+    "bench.ledger": "tools/bench ledger --json FILE",
+    "bench.smoothness": "tools/bench smoothness --json FILE",
+    "weirgen.receive": "weirgen receive --json FILE",
+    "weirctl.plan": "weirctl --json plan POLICY",
+}
+
+
+class Input(NamedTuple):
+    name: str  # the file's, for labels
+    kind: str
+    digest: str
+    data: dict
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def expected(value: Any, shape: Any) -> str | None:
+    """What a plain value should have been, or None where it is."""
+    if shape is float:
+        return None if is_number(value) else "a number"
+    if shape is Positive:
+        return None if is_number(value) and value > 0 else "a number above 0"
+    if shape is Count:
+        good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return None if good else "a whole number, at least 0"
+    if shape is Pair:
+        good = isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
+        return None if good else "two numbers"
+    if shape is str:
+        return None if isinstance(value, str) else "a string"
+    if shape is bool:
+        return None if isinstance(value, bool) else "true or false"
+    return None
+
+
+def check(value: Any, shape: Any, place: str) -> None:
+    if isinstance(shape, Maybe):
+        if value is not None:
+            check(value, shape.shape, place)
+    elif isinstance(shape, Table):
+        if not isinstance(value, dict):
+            raise Bad(f"{place}: expected an object")
+        for key, inner in value.items():
+            check(inner, shape.shape, f"{place}.{key}")
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict):
+            raise Bad(f"{place}: expected an object")
+        for key, inner in shape.items():
+            name = key.rstrip("?")
+            if name in value:
+                check(value[name], inner, f"{place}.{name}")
+            elif not key.endswith("?"):
+                raise Bad(f"{place}.{name}: missing")
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            raise Bad(f"{place}: expected a list")
+        for index, inner in enumerate(value):
+            check(inner, shape[0], f"{place}[{index}]")
+    elif (wanted := expected(value, shape)) is not None:
+        raise Bad(f"{place}: expected {wanted}")
+
+
+def no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return dict(pairs)
+
+
+def judge_more(kind: str, data: dict) -> None:
+    """What the shapes don't say."""
+    if kind == "redteam":
+        for index, scenario in enumerate(data["scenarios"]):
+            if scenario["verdict"] not in ("pass", "fail", "skip"):
+                raise Bad(f"scenarios[{index}].verdict: expected pass, fail or skip")
+            for number, series in enumerate(scenario["series"]):
+                times = [point[0] for point in series["points"]]
+                if not times or times != sorted(times):
+                    raise Bad(f"scenarios[{index}].series[{number}].points: expected points in the order of time")
+    if kind == "bench":
+        if "testpmd io" not in data["results"]:
+            raise Bad("results: expected testpmd io, by which all is judged")
+        for name, result in data["results"].items():
+            if not result["values"]:
+                raise Bad(f"results.{name}.values: expected at least one")
+    if kind == "weirgen.receive":
+        for index, flow in enumerate(data["flows"]):
+            buckets = flow["latency"]["buckets_to_ns"]
+            bounds = [bound for bound, _ in buckets]
+            if bounds != sorted(bounds) or any(value < 0 for pair in buckets for value in pair):
+                raise Bad(f"flows[{index}].latency.buckets_to_ns: expected rising bounds and counts, at least 0")
+
+
+def load(path: Path) -> Input:
+    """Reads and checks one input. Raises Bad."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(BYTES_MAX + 1)
+    except OSError as error:
+        raise Bad(f"{path}: {error.strerror}") from error
+    if len(content) > BYTES_MAX:
+        raise Bad(f"{path}: longer than {BYTES_MAX} bytes")
+    try:
+        data = json.loads(content.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
+        raise Bad(f"{path}: no JSON: {str(error)[:200]}") from error
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        shown = "missing" if kind is None else str(kind)[:60]
+        raise Bad(f"{path}: kind: {shown}: expected {', '.join(KINDS)}")
+    try:
+        check(data, KINDS[kind], "")
+        judge_more(kind, data)
+    except Bad as error:
+        raise Bad(f"{path}: {str(error).lstrip('.')}") from error
+    return Input(path.name, kind, hashlib.blake2b(content, digest_size=32).hexdigest(), data)

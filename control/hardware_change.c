@@ -337,6 +337,10 @@ change_now(struct weir_appliance *appliance, struct weir_hardware_port *hardware
 		broken += hardware->queues[q].broken ? 1 : 0;
 	if (broken == 0)
 		return;
+	/* With the link down all are refused. Then they are set once it is up again. */
+	weir_watch_link(appliance, hardware->index);
+	if (appliance->port_watch[hardware->index].state != WEIR_PORT_UP)
+		return;
 	weir_events_post(appliance->events, WEIR_WARNING, "limits_refused",
 	                 "port %s: its driver refused the limits of %" PRIu32
 	                 " queues: their classes are limited in software alone",

@@ -91,9 +91,11 @@ clean_port(struct weir_appliance *appliance, uint32_t index)
 	code = weir_port_restart(port);
 	if (code == -EAGAIN)
 		return;
-	if (code == 0)
+	if (code == 0) {
 		watch->state = WEIR_PORT_CLEAN;
-	else if (!watch->failed)
+		/* The link may stay down for long: classes that use others too go on without. */
+		weir_dataplane_rings_emptied(appliance->dataplane, port->port_id);
+	} else if (!watch->failed)
 		weir_events_post(appliance->events, WEIR_ALARM, "port_failed",
 		                 "port %s: does not start again: %s", port->config.name,
 		                 strerror(-code));
@@ -138,6 +140,7 @@ stop_port(struct weir_appliance *appliance, uint32_t index)
 		return;
 	weir_hardware_forget(appliance, index);
 	weir_port_stop(port);
+	weir_dataplane_rings_emptied(appliance->dataplane, port->port_id);
 }
 
 /* Sets the limits of a port whose link is up, and lets workers use it. 0 or -errno: not yet. */
@@ -202,8 +205,8 @@ watch_up(struct weir_appliance *appliance, uint32_t index, bool up, uint32_t dow
 		                 name, up ? "was down for a moment" : "is down");
 }
 
-static void
-watch_link(struct weir_appliance *appliance, uint32_t index)
+void
+weir_watch_link(struct weir_appliance *appliance, uint32_t index)
 {
 	struct weir_port_watch *watch = &appliance->port_watch[index];
 	const struct weir_port *port = &appliance->ports[index];
@@ -233,7 +236,7 @@ void
 weir_watch_links(struct weir_appliance *appliance)
 {
 	for (uint32_t i = 0; i < appliance->n_ports; i++)
-		watch_link(appliance, i);
+		weir_watch_link(appliance, i);
 }
 
 int

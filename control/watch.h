@@ -22,6 +22,9 @@ void weir_watch_ledger(struct weir_appliance *appliance, uint64_t now_ns);
  */
 void weir_watch_links(struct weir_appliance *appliance);
 
+/* The same for one port, now. */
+void weir_watch_link(struct weir_appliance *appliance, uint32_t index);
+
 /*
  * The first look, before the workers start, without events of links. Returns 0, or -errno with one
  * line in error where a port that is up can't get the limits that it requires.

@@ -202,7 +202,7 @@ weir_dataplane_new(const struct weir_dataplane_config *config, struct weir_credi
 	}
 	weir_credit_init(credit, purses, config->n_workers);
 	for (uint32_t port = 0; port < WEIR_PORTS_MAX; port++)
-		atomic_store(&made->ports[port], WEIR_PORT_UP);
+		atomic_store(&made->ports[port], WEIR_PORT_WORD_UP);
 	atomic_store(&made->current, first);
 	*dataplane = made;
 	return 0;
@@ -376,9 +376,9 @@ weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, b
 {
 	uint32_t state = port_state(dataplane, port_id);
 
-	if (up && (state & WEIR_PORT_UP) == 0)
-		state += WEIR_PORT_EMPTIED;
-	state = up ? state | WEIR_PORT_UP : state & ~WEIR_PORT_UP;
+	if (up && (state & WEIR_PORT_WORD_UP) == 0)
+		state += WEIR_PORT_WORD_EMPTIED;
+	state = up ? state | WEIR_PORT_WORD_UP : state & ~WEIR_PORT_WORD_UP;
 	atomic_store_explicit(&dataplane->ports[port_id], state, memory_order_release);
 }
 
@@ -387,8 +387,8 @@ weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id)
 {
 	uint32_t state = port_state(dataplane, port_id);
 
-	assert((state & (WEIR_PORT_UP | WEIR_PORT_HELD)) != WEIR_PORT_UP);
-	atomic_store_explicit(&dataplane->ports[port_id], state + WEIR_PORT_EMPTIED,
+	assert((state & (WEIR_PORT_WORD_UP | WEIR_PORT_WORD_HELD)) != WEIR_PORT_WORD_UP);
+	atomic_store_explicit(&dataplane->ports[port_id], state + WEIR_PORT_WORD_EMPTIED,
 	                      memory_order_release);
 }
 
@@ -397,7 +397,7 @@ weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool hel
 {
 	uint32_t state = port_state(dataplane, port_id);
 
-	state = held ? state | WEIR_PORT_HELD : state & ~WEIR_PORT_HELD;
+	state = held ? state | WEIR_PORT_WORD_HELD : state & ~WEIR_PORT_WORD_HELD;
 	atomic_store_explicit(&dataplane->ports[port_id], state, memory_order_release);
 }
 

@@ -29,11 +29,11 @@ look_at_port(struct weir_worker *worker, struct weir_out *out)
 	uint32_t port = weir_worker_port(worker, out->port_id);
 
 	/* The port was started again: what its ring held is gone. */
-	if (out->departures != NULL && out->emptied != port / WEIR_PORT_EMPTIED) {
-		out->emptied = port / WEIR_PORT_EMPTIED;
+	if (out->departures != NULL && out->emptied != port / WEIR_PORT_WORD_EMPTIED) {
+		out->emptied = port / WEIR_PORT_WORD_EMPTIED;
 		(void)weir_departures_drop(out->departures, on_departed, worker);
 	}
-	out->closed = (port & (WEIR_PORT_UP | WEIR_PORT_HELD)) != WEIR_PORT_UP ||
+	out->closed = (port & (WEIR_PORT_WORD_UP | WEIR_PORT_WORD_HELD)) != WEIR_PORT_WORD_UP ||
 	              worker->now_tsc < out->retry_tsc;
 	return port;
 }
@@ -257,7 +257,7 @@ weir_out_poll(struct weir_worker *worker)
 
 		if (out->departures != NULL) {
 			waited = out->departures->n;
-			if ((port & WEIR_PORT_UP) != 0)
+			if ((port & WEIR_PORT_WORD_UP) != 0)
 				(void)weir_departures_poll(out->departures, worker->now_tsc,
 				                           on_departed, worker);
 		}

@@ -149,9 +149,9 @@ weir_receive_return(struct weir_worker *worker, const struct weir_rx *rx, struct
 		received += wire_bytes[i];
 		frames[i]->ol_flags = 0;
 	}
-	if ((port & WEIR_PORT_UP) == 0)
+	if ((port & WEIR_PORT_WORD_UP) == 0)
 		reason = WEIR_DROP_LINK_DOWN;
-	else if ((port & WEIR_PORT_HELD) == 0)
+	else if ((port & WEIR_PORT_WORD_HELD) == 0)
 		sent =
 		    rte_eth_tx_burst(rx->out_port_id, worker->config.tx_queue, frames, (uint16_t)n);
 	for (uint32_t i = 0; i < sent; i++)

@@ -122,9 +122,9 @@ void weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_
 void weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
 
 /*
- * Says that a port which is down or held, and out of the workers' hands, was restarted: what waited
- * in its send queues is lost. Otherwise bytes of classes that send on other links as well stay in
- * flight, and take room in their bursts, for as long as the port is down.
+ * Says that a port which is down or held, and out of the workers' hands, was restarted or stopped:
+ * what waited in its send queues is lost. Otherwise bytes of classes that send on other links as
+ * well stay in flight, and take room in their bursts, for as long as the port is down.
  */
 void weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id);
 

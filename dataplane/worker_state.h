@@ -135,9 +135,9 @@ struct weir_worker {
 };
 
 /* What workers must know of a port, in one word. */
-#define WEIR_PORT_UP      1U /* may be polled and sent to */
-#define WEIR_PORT_HELD    2U /* and is handed nothing all the same */
-#define WEIR_PORT_EMPTIED 4U /* the rest counts how often its rings were emptied */
+#define WEIR_PORT_WORD_UP      1U /* may be polled and sent to */
+#define WEIR_PORT_WORD_HELD    2U /* and is handed nothing all the same */
+#define WEIR_PORT_WORD_EMPTIED 4U /* the rest counts how often its rings were emptied */
 
 struct weir_dataplane {
 	/* Control writes, workers read. */
@@ -145,7 +145,7 @@ struct weir_dataplane {
 	_Atomic uint64_t pulse_tsc;
 	_Atomic uint32_t stop;
 	_Atomic uint32_t moves;                 /* counts changes of queue_of_lane */
-	_Atomic uint32_t ports[WEIR_PORTS_MAX]; /* WEIR_PORT_UP and so on, by DPDK's port id */
+	_Atomic uint32_t ports[WEIR_PORTS_MAX]; /* WEIR_PORT_WORD_UP and so on, by DPDK's port id */
 
 	/* Set before workers start. */
 	uint64_t tsc_hz;
@@ -239,7 +239,7 @@ weir_worker_port(const struct weir_worker *worker, uint16_t port_id)
 static inline bool
 weir_worker_link_up(const struct weir_worker *worker, uint16_t port_id)
 {
-	return (weir_worker_port(worker, port_id) & WEIR_PORT_UP) != 0;
+	return (weir_worker_port(worker, port_id) & WEIR_PORT_WORD_UP) != 0;
 }
 
 /* The send queue that a lane's frames go by, now. Asked once for each look at a lane. */

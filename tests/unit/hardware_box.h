@@ -64,7 +64,7 @@ static struct {
 	/* The port. */
 	bool up;
 	uint32_t speed_mbit_s, max_tx_queues;
-	uint32_t restarts, cuts, stops;
+	uint32_t restarts, cuts, stops, emptied;
 	struct rte_eth_stats stats;
 	int stats_result;
 
@@ -190,6 +190,7 @@ int __wrap_weir_port_restart(struct weir_port *port);
 void __wrap_weir_port_stop(struct weir_port *port);
 void __wrap_weir_port_cut(const struct weir_port *port);
 void __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
+void __wrap_weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id);
 void __wrap_weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool held);
 uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
@@ -330,6 +331,16 @@ __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t por
 		return;
 	box.used = up;
 	box_note(STEP_UP, 0, up);
+}
+
+void
+__wrap_weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	CU_ASSERT(!box.used && box.quiescent);
+	box.emptied++;
+	CU_ASSERT_EQUAL(box.emptied, box.restarts + box.stops);
 }
 
 void

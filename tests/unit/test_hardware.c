@@ -431,6 +431,41 @@ test_policy_never_drains(void)
 	box_free();
 }
 
+/*
+ * A policy that comes when the link is down and nobody has looked yet: the driver refuses all
+ * limits then, which is no fault of theirs.
+ */
+static void
+test_policy_link_down_unseen(void)
+{
+	for (uint32_t required = 0; required < 2; required++) {
+		box_make();
+		box.appliance->ports[BOX_OUTSIDE].config.limiter_required = required == 1;
+		box_start_well();
+		box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+		box.up = false;
+		box.refused_queue = queue_of('a');
+		weir_hardware_policy(box.appliance);
+		CU_ASSERT(!box.used);
+		CU_ASSERT_EQUAL(box_events("limits_refused", NULL), 0);
+		CU_ASSERT_EQUAL(box_events("port_restart", NULL), 0);
+		CU_ASSERT_EQUAL(box_events("link_down", NULL), 1);
+		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
+		box.refused_queue = 0;
+		box.up = true;
+		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+		CU_ASSERT_EQUAL(box.limits[queue_of('a')], 30 * BOX_MBIT);
+		/* With the link up it is the driver's word. */
+		box.classes[0].rate_bit_s = 40 * BOX_MBIT;
+		box.refused_queue = queue_of('a');
+		weir_hardware_policy(box.appliance);
+		CU_ASSERT_EQUAL(box_events("limits_refused", NULL), 1);
+		CU_ASSERT_EQUAL(box.used, required == 0);
+		CU_ASSERT_EQUAL(queue_of('a'), 0);
+		box_free();
+	}
+}
+
 /* A link that goes down ends a change; the next start has the new limits anyway. */
 static void
 test_policy_and_link(void)
@@ -492,6 +527,7 @@ static const struct weir_test tests[] = {
     {"a policy's change at once", test_policy_live},
     {"a policy's change that stops the queues", test_policy_held},
     {"queues that do not drain", test_policy_never_drains},
+    {"a policy while the link is down, unseen", test_policy_link_down_unseen},
     {"a link that goes down during a change", test_policy_and_link},
     {"the port's limit and the meter", test_second_walls},
 };

@@ -20,13 +20,14 @@ static struct {
 	uint32_t speed_mbit_s;
 	int program_result;
 	bool programmed; /* since it was last forgotten */
-	uint32_t programs, cuts, stops;
+	uint32_t programs, cuts, stops, emptied;
 } world;
 
 bool __wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);
 uint32_t __wrap_weir_port_downs(const struct weir_port *port);
 int __wrap_weir_port_restart(struct weir_port *port);
 void __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
+void __wrap_weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id);
 uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
 
@@ -104,6 +105,16 @@ __wrap_weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t por
 	CU_ASSERT_EQUAL(port_id, PORT_ID);
 	CU_ASSERT(!up || world.programmed);
 	world.used = up;
+}
+
+void
+__wrap_weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(port_id, PORT_ID);
+	/* Once for each start or stop that has emptied them. */
+	CU_ASSERT(!world.used && world.quiescent);
+	world.emptied++;
 }
 
 uint64_t
@@ -188,9 +199,12 @@ test_down_and_up(void)
 	for (int i = 0; i < 5; i++)
 		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
 	CU_ASSERT_EQUAL(world.restarts, 0);
+	CU_ASSERT_EQUAL(world.emptied, 0);
 	world.quiescent = true;
 	world.up = false;
 	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	/* Workers hear of it although the link stays down. */
+	CU_ASSERT_EQUAL(world.emptied, 1);
 	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
 	CU_ASSERT(!world.used);
 	world.downs++; /* of the restart itself, or of a flap: the rings are empty */
@@ -249,6 +263,7 @@ test_restart_fails(void)
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
 	CU_ASSERT_EQUAL(world.restarts, 6);
+	CU_ASSERT_EQUAL(world.emptied, 0); /* for all that is known they are full */
 	CU_ASSERT(!world.used);
 	CU_ASSERT(event_is(appliance, 2, "port_failed"));
 	CU_ASSERT(event_is(appliance, 3, NULL));
@@ -364,6 +379,7 @@ test_breach(void)
 		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_BREACHED);
 	}
 	CU_ASSERT_EQUAL(world.stops, 1);
+	CU_ASSERT_EQUAL(world.emptied, 1);
 	CU_ASSERT_EQUAL(world.restarts, 0);
 	CU_ASSERT_EQUAL(world.programs, 1);
 	CU_ASSERT(!world.used);

@@ -218,15 +218,19 @@ set_limiter(json_t *object, const struct weir_port *port, const struct weir_hard
 	const struct weir_limiter_driver *driver =
 	    hardware->open ? limiter->driver : weir_hardware_row(port);
 	bool in_force = hardware->open && !hardware->distrusted;
+	char line[512] = "";
 	/* What is said of unknown drivers is about those that have limits. */
 	bool known = hardware->open || driver->driver[0] != '\0';
 
+	if (in_force)
+		limiter->ops->describe(limiter, line, sizeof(line));
 	return set(object, "limiter",
 	           json_string(weir_limiter_kind_name(in_force ? limiter->ops->kind
 	                                                       : WEIR_LIMITER_SOFT))) &&
 	       set(object, "reason",
 	           hardware->reason[0] == '\0' ? json_null() : json_string(hardware->reason)) &&
 	       set(object, "driver_help", known ? json_string(driver->help) : json_null()) &&
+	       set(object, "interface", in_force ? json_string(line) : json_null()) &&
 	       set(object, "capabilities", in_force ? capabilities_json(limiter) : json_null()) &&
 	       set(object, "quirks", known ? quirks_json(driver) : json_array()) &&
 	       set_or_null(object, "port_asked_bit_s", hardware->plan.port_bit_s) &&

@@ -18,7 +18,8 @@ def queue(index, classes, asked, programmed, measured, waiting, verdict):
 
 HARDWARE = {"ports": [
     {"name": "out0", "driver": "net_ixgbe", "asked": "auto", "required": True, "state": "up", "changing": False,
-     "link_bit_s": 10000000000, "limiter": "queue", "reason": None, "driver_help": "divides", "capabilities": None,
+     "link_bit_s": 10000000000, "limiter": "queue", "reason": None, "interface": "queue (x): 63 queues",
+     "driver_help": "divides", "capabilities": None,
      "quirks": [{"name": "wiped", "help": "starting the port clears every limit"}],
      "port_asked_bit_s": None, "port_programmed_bit_s": None, "meter": None,
      "sent_frames": 900, "sent_wire_bytes": 900000, "charged_frames": 910, "charged_wire_bytes": 914000,
@@ -28,7 +29,7 @@ HARDWARE = {"ports": [
                 queue(2, ["a", "b", "c", "d", "e"], 50000000, 49900000, None, 0, "unmeasured")]},
     {"name": "out1", "driver": "net_null", "asked": "auto", "required": False, "state": "down", "changing": False,
      "link_bit_s": None, "limiter": "soft", "reason": "driver net_null is not known to limit queues",
-     "driver_help": None, "capabilities": None, "quirks": [], "port_asked_bit_s": None,
+     "interface": None, "driver_help": None, "capabilities": None, "quirks": [], "port_asked_bit_s": None,
      "port_programmed_bit_s": None, "meter": None, "sent_frames": None, "sent_wire_bytes": None,
      "charged_frames": 0, "charged_wire_bytes": 0, "lost_frames": 0, "verdict": "software", "alarm": False,
      "queues": [queue(0, [], None, None, None, 0, "software")]},
@@ -39,6 +40,7 @@ PORT  STATE       LINK  DRIVER     LIMITER          LIMIT    SENT  FRAMES  CHARG
 out0  up     10 Gbit/s  net_ixgbe  queue, required      -  900 kB     900   914 kB     910  ok
 out1  down           -  net_null   soft                 -       -       -      0 B       0  software
 
+out0: in hardware: queue (x): 63 queues
 out0: known of its driver: starting the port clears every limit
 out1: not in hardware: driver net_null is not known to limit queues
 

@@ -418,6 +418,7 @@ test_json(void)
 	CU_ASSERT(is(port, "limiter", "queue") && is(port, "asked", "auto"));
 	CU_ASSERT(is(port, "state", "up") && is(port, "verdict", "ok"));
 	CU_ASSERT(json_is_null(json_object_get(port, "reason")));
+	CU_ASSERT(is(port, "interface", "a model"));
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(port, "link_bit_s")), 10000000000);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(port, "sent_frames")), 8);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(port, "charged_frames")), 10);

@@ -284,9 +284,21 @@ test_rounding(void)
 static void
 test_rounding_examples(void)
 {
+	/* All whole rates below 100 Mbit/s that it holds well enough, as README has them. */
+	static const uint64_t held[] = {10, 16, 20, 25, 32, 40, 50, 64, 80};
 	struct weir_limiter limiter =
 	    limiter_of(weir_limiter_driver_find("net_ixgbe", false), 10 * GBIT);
+	size_t next = 0;
 
+	for (uint64_t mbit = 1; mbit < 100; mbit++) {
+		bool is_held = next < WEIR_TEST_COUNT(held) && held[next] == mbit;
+
+		CU_ASSERT_EQUAL(weir_limiter_round(&limiter, mbit * MBIT) > 0, is_held);
+		next += is_held ? 1 : 0;
+	}
+	for (uint64_t mbit = 100; mbit <= 10000; mbit++)
+		CU_ASSERT(weir_limiter_round(&limiter, mbit * MBIT) > 0);
+	CU_ASSERT_EQUAL(weir_limiter_driver_result(limiter.driver, 60 * MBIT, 10 * GBIT), 60000015);
 	CU_ASSERT_EQUAL(weir_limiter_round(&limiter, 9 * MBIT), 0);
 	CU_ASSERT_EQUAL(weir_limiter_round(&limiter, 10 * MBIT), 10 * MBIT);
 	CU_ASSERT_EQUAL(weir_limiter_round(&limiter, 10 * MBIT + 500000), 0); /* loses 5 % */
@@ -371,6 +383,29 @@ test_choice(void)
 	CU_ASSERT_EQUAL(kind_of("net_cn10k", WEIR_LIMITER_AUTO), WEIR_LIMITER_TM);
 	box.levels[1].nonleaf.shaper_private_supported = 0;
 	CU_ASSERT_EQUAL(kind_of("net_cn10k", WEIR_LIMITER_AUTO), WEIR_LIMITER_QUEUE);
+}
+
+/* All of them, whatever else the port offers. */
+static void
+test_useless_rows(void)
+{
+	uint32_t n, useless = 0;
+	const struct weir_limiter_driver *rows = weir_limiter_drivers(&n);
+
+	box_reset(8);
+	box_add_tm(3);
+	box.set_result = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		enum weir_limiter_kind kind = rows[i].tm ? WEIR_LIMITER_TM : WEIR_LIMITER_QUEUE;
+
+		if (rows[i].usable)
+			continue;
+		useless++;
+		CU_ASSERT_EQUAL(kind_of(rows[i].driver, kind), WEIR_LIMITER_AUTO);
+		CU_ASSERT_PTR_NOT_NULL(strstr(why, rows[i].help));
+		CU_ASSERT_NOT_EQUAL(kind_of(rows[i].driver, WEIR_LIMITER_AUTO), kind);
+	}
+	CU_ASSERT(useless >= 8);
 }
 
 static void
@@ -512,6 +547,7 @@ static const struct weir_test tests[] = {
     {"rounding: examples", test_rounding_examples},
     {"what may leave on the wire by a limit that counts less", test_wire_rate},
     {"the interface is chosen by what is there and what is known", test_choice},
+    {"rows that are of no use are refused", test_useless_rows},
     {"the interface is chosen by the queues", test_choice_queues},
     {"departures are believed only where they can be", test_completions},
     {"what is set is what is told to be programmed", test_set},

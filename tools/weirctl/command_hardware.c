@@ -25,6 +25,7 @@ static const struct member {
         {"driver", 's'},
         {"limiter", 's'},
         {"reason", 'S'},
+        {"interface", 'S'},
         {"required", 'b'},
         {"state", 's'},
         {"link_bit_s", 'N'},
@@ -205,7 +206,20 @@ print_ports(const json_t *ports)
 	weir_table_print(table, stdout);
 }
 
-/* Why a port is soft, and what its driver is known to do. */
+static void
+print_note(const json_t *port, const char *about, const char *what, bool *first)
+{
+	if (what == NULL)
+		return;
+	printf("%s", *first ? "\n" : "");
+	put(text(port, "name"));
+	printf(": %s: ", about);
+	put(what);
+	putchar('\n');
+	*first = false;
+}
+
+/* Why a port is soft, or what limits it, and what its driver is known to do. */
 static void
 print_notes(const json_t *ports)
 {
@@ -214,26 +228,12 @@ print_notes(const json_t *ports)
 	size_t i, k;
 
 	json_array_foreach (ports, i, port) {
-		const char *reason = text(port, "reason");
-
-		if (reason != NULL) {
-			printf("%s", first ? "\n" : "");
-			put(text(port, "name"));
-			printf(": not in hardware: ");
-			put(reason);
-			putchar('\n');
-			first = false;
-		}
+		print_note(port, "not in hardware", text(port, "reason"), &first);
+		print_note(port, "in hardware", text(port, "interface"), &first);
 		if (strcmp(text(port, "limiter"), "soft") == 0)
 			continue;
-		json_array_foreach (json_object_get(port, "quirks"), k, quirk) {
-			printf("%s", first ? "\n" : "");
-			put(text(port, "name"));
-			printf(": known of its driver: ");
-			put(text(quirk, "help"));
-			putchar('\n');
-			first = false;
-		}
+		json_array_foreach (json_object_get(port, "quirks"), k, quirk)
+			print_note(port, "known of its driver", text(quirk, "help"), &first);
 	}
 }
 

@@ -170,32 +170,15 @@ weir_hwsim_tape_handed(struct weir_hwsim *sim, struct rte_mbuf *frame)
 		                over);
 }
 
-/* Whether what stands in the way of a queue is not what was written since the last change. */
-static bool
-lacks_limits(const struct weir_model *nic, uint16_t queue)
-{
-	for (uint8_t i = 0; i < nic->queues[queue].n_path; i++) {
-		const struct weir_model_shaper *shaper = &nic->shapers[nic->queues[queue].path[i]];
-
-		if (shaper->asked && !shaper->written)
-			return true;
-	}
-	return nic->must_be_programmed && nic->limits_written == 0;
-}
-
 /* Only those may leave without limits that were handed over before anyone could know of it. */
 static void
-check_programmed(struct weir_hwsim *sim, const struct stamp *stamp, uint16_t queue, uint32_t class)
+check_programmed(struct weir_hwsim *sim, const struct stamp *stamp, uint32_t class)
 {
 	struct weir_hwsim_tape *tape = &sim->tape;
 
-	/* The model counts all of a port whose limits are not complete; a queue may have its own.
-	 */
 	if (sim->outside->unprogrammed_frames == tape->unprogrammed)
 		return;
 	tape->unprogrammed = sim->outside->unprogrammed_frames;
-	if (!lacks_limits(sim->outside, queue))
-		return;
 	if (sim->counts != NULL)
 		sim->counts->unprogrammed++;
 	if (sim->noticed_ns == 0 || stamp->handed_ns <= sim->noticed_ns)
@@ -247,7 +230,7 @@ weir_hwsim_tape_left(void *arg, const struct weir_model_frame *frame)
 	memcpy(&stamp, rte_pktmbuf_mtod_offset(frame->mbuf, const void *, STAMP_AT), sizeof(stamp));
 	if (stamp.handed_ns <= sim->emptied_ns)
 		weir_hwsim_fail(sim, "c%" PRIu32 ": a frame outlived its port's restart", index);
-	check_programmed(sim, &stamp, frame->queue, index);
+	check_programmed(sim, &stamp, index);
 	if (at - weir_model_time(stamp.handed_ns) > tape->longest_ps)
 		tape->longest_ps = at - weir_model_time(stamp.handed_ns);
 	class->left_frames++;

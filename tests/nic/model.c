@@ -120,14 +120,30 @@ next_frame(struct weir_model *nic, weir_model_ps limit, weir_model_ps *start)
 	return nic->own_waits && nic->own_ps <= *start ? OWN_FRAME : choose(nic, *start);
 }
 
+/* Whether nothing was set anew of a port that had limits. */
 static bool
-all_is_programmed(const struct weir_model *nic)
+has_lost_all(const struct weir_model *nic)
 {
+	if (nic->limits_written > 0)
+		return false;
 	for (uint32_t i = 0; i < WEIR_MODEL_SHAPERS_MAX; i++) {
-		if (nic->shapers[i].asked && !nic->shapers[i].written)
-			return false;
+		if (nic->shapers[i].asked)
+			return true;
 	}
-	return !nic->must_be_programmed || nic->limits_written > 0;
+	return nic->must_be_programmed;
+}
+
+/* Whether a limit in a queue's way, that it had before, was not set anew. */
+static bool
+lacks_limits(const struct weir_model *nic, const struct weir_model_queue *queue)
+{
+	for (uint8_t i = 0; i < queue->n_path; i++) {
+		const struct weir_model_shaper *shaper = &nic->shapers[queue->path[i]];
+
+		if (shaper->asked && !shaper->written)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -135,7 +151,7 @@ begin(struct weir_model *nic, uint16_t q, struct rte_mbuf *mbuf, uint32_t wire_b
       weir_model_ps start)
 {
 	assert(nic->speed_mbit_s > 0 && LINE_PS_MBIT % nic->speed_mbit_s == 0);
-	if (!nic->programmed)
+	if (nic->lost_all || (q < nic->n_queues && lacks_limits(nic, &nic->queues[q])))
 		nic->unprogrammed_frames++;
 	nic->on_wire = true;
 	nic->frame = (struct weir_model_frame){
@@ -237,7 +253,7 @@ forgets(struct weir_model *nic, weir_model_ps start)
 static void
 run(struct weir_model *nic, weir_model_ps limit)
 {
-	nic->programmed = all_is_programmed(nic);
+	nic->lost_all = has_lost_all(nic);
 	for (;;) {
 		weir_model_ps start;
 		uint32_t next;

@@ -184,7 +184,7 @@ struct weir_model {
 	weir_model_ps frame_ps;        /* ... and when its last bit leaves */
 	uint16_t last_queue;
 	bool some_committed;
-	bool programmed; /* all limits that were ever asked are set: as of the last call */
+	bool lost_all; /* it had limits and none was set anew: as of the last call */
 
 	/* Port. */
 	uint16_t port_id;
@@ -219,11 +219,12 @@ struct weir_model {
 
 	/* What a test asks. */
 	struct weir_model_cheat cheat;
-	bool own_waits;               /* own frames, ... */
-	weir_model_ps own_ps;         /* ... since then */
-	uint32_t hidden;              /* millionths of a frame that are to be hidden */
-	bool must_be_programmed;      /* frames before the first limit count as unprogrammed, too */
-	uint64_t unprogrammed_frames; /* that left while a limit which was ever asked was not set */
+	bool own_waits;          /* own frames, ... */
+	weir_model_ps own_ps;    /* ... since then */
+	uint32_t hidden;         /* millionths of a frame that are to be hidden */
+	bool must_be_programmed; /* frames before the first limit count as unprogrammed, too */
+	/* That left before a limit in their queue's way, or any of the port, was set anew. */
+	uint64_t unprogrammed_frames;
 	uint64_t discarded_frames;
 	uint64_t starts;
 	uint64_t limits_written; /* since the last start or change of the link */

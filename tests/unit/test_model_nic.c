@@ -240,6 +240,16 @@ start_wipes(void)
 		CU_ASSERT_EQUAL(box_put(0, 1, FRAME_BYTES), 1);
 		box_run(MS);
 		CU_ASSERT_EQUAL(box.nic->unprogrammed_frames, 2);
+		/* What nothing goes by any more need not have its limit back. */
+		CU_ASSERT_EQUAL(box_set(0, 50), 0);
+		CU_ASSERT_EQUAL(weir_port_restart(&box.port), 0);
+		CU_ASSERT_EQUAL(box_set(1, 50), 0);
+		CU_ASSERT_EQUAL(box_put(1, 1, FRAME_BYTES), 1);
+		box_run(MS);
+		CU_ASSERT_EQUAL(box.nic->unprogrammed_frames, 2);
+		CU_ASSERT_EQUAL(box_put(0, 1, FRAME_BYTES), 1);
+		box_run(MS);
+		CU_ASSERT_EQUAL(box.nic->unprogrammed_frames, 3);
 		CU_ASSERT_EQUAL(box.nic->discarded_frames, 0);
 		box_close();
 	}

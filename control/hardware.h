@@ -5,11 +5,13 @@
  * For each outside port: probe its limiter, plan which class gets which send queue, program it, and
  * only then let workers use the port. While it runs, twenty times a second:
  *
- *   1. Sent against charged. The port's own counters must never show more frames or wire bytes than
- *      workers have charged for it. They are read first, and compared with the workers' counters
- *      only after each worker has finished the round it was in: so the port can't be ahead
- *      honestly. More is a breach: an alarm, and the port is stopped for good (until a restart).
- *      And fewer than are known to have left: its counters lie, which is an alarm too.
+ *   1. Sent against charged. The port's own counters must never show more frames or wire bytes
+ *      than workers have charged for it. They are read first, and compared, at the next look at
+ *      the latest, with what each worker had charged at the end of the round that it was in: so
+ *      the port can't be ahead honestly, and what is charged later hides nothing. More is a
+ *      breach: an alarm, and the port is stopped for good (until a restart). In the same way the
+ *      sum of all ports is compared with what budgets without a parent were charged; more stops
+ *      all ports. Fewer than are known to have left: the counters lie, which is an alarm, too.
  *   2. Measured against programmed. See dataplane/departures.h. A queue that is faster than its
  *      limit gets the verdict "fast": an alarm, and the port goes on in software alone, or stops
  *      where the policy says limiter_required.
@@ -26,10 +28,11 @@
  *                               and two looks
  *
  * Too many means in all: what was charged and still waits, in the NIC's queues or in a worker's
- * hands, hides as much until it has left. So never more has left than was charged, but by what is
- * sent in the time above.
+ * hands, hides as much until it has left; so does what workers charge in the round that they are in
+ * when the counters are read, however long it takes. So never more has left than was charged, but
+ * by what is sent in the time above.
  *
- * While a worker makes no round (which is an alarm of its own) nothing of it is judged.
+ * While a worker makes no round (which is an alarm of its own) nothing is judged.
  *
  * All functions: control thread.
  */

@@ -9,7 +9,9 @@
 #include "dataplane/departures.h"
 
 #include <inttypes.h>
+#include <rte_common.h>
 #include <rte_ethdev.h>
+#include <stdio.h>
 #include <time.h>
 
 /*
@@ -19,9 +21,12 @@
  */
 #define PREAMBLE_AND_GAP_BYTES 20U
 
-/* How long a look waits for the workers' rounds, before it leaves that to the next one. */
-#define ROUND_WAIT_NS 10000
-#define ROUND_TRIES   3U
+/*
+ * How long a look waits for the workers' notes, before it leaves them to the next one: rounds take
+ * microseconds, and what nobody charged is found out a look sooner.
+ */
+#define NOTE_WAIT_NS 10000
+#define NOTE_TRIES   3U
 
 /* A measurement takes so long, and as much of it as this must have been with a backlog. */
 #define WINDOW_NS    (2 * WEIR_NS_PER_S)
@@ -77,9 +82,17 @@ since(const struct weir_hardware_counts *base, const struct weir_hardware_counts
 	                                     weir_sat_sub(now->wire_bytes, base->wire_bytes)};
 }
 
+/* What a port has sent of what was charged. */
+static uint64_t
+known_wire_bytes(const struct weir_hardware_port *hardware)
+{
+	return RTE_MIN(hardware->sent.wire_bytes, hardware->charged.wire_bytes);
+}
+
 void
 weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
+	hardware->before_wire_bytes += known_wire_bytes(hardware);
 	hardware->counted = read_sent(appliance, hardware, &hardware->base_sent);
 	hardware->base_charged = read_charged(appliance, hardware);
 	hardware->base_done_frames = read_done(appliance, hardware);
@@ -113,30 +126,91 @@ weir_hardware_all_left(const struct weir_appliance *appliance,
 	return sent.frames >= charged.frames;
 }
 
+static void
+breach(struct weir_appliance *appliance, struct weir_hardware_port *hardware, const char *what)
+{
+	hardware->breached = true;
+	weir_watch_breach(appliance, hardware->index);
+	weir_events_post(appliance->events, WEIR_ALARM, "port_breach",
+	                 "port %s: %s: stopped until weir is restarted",
+	                 appliance->ports[hardware->index].config.name, what);
+}
+
 /*
- * Compares what the port had sent when its counters were read with what workers have charged by
- * now. Their rounds of then are over: what the port had taken by then, they have counted.
+ * Compares what the port had sent when its counters were read with what workers had charged by the
+ * end of the rounds that they were in then.
  */
 static void
-compare(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+compare(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+        const struct weir_note *note)
 {
-	const char *name = appliance->ports[hardware->index].config.name;
-	struct weir_hardware_counts charged = read_charged(appliance, hardware);
+	const struct weir_hardware_counts charged = {note->frames[hardware->link],
+	                                             note->wire_bytes[hardware->link]};
+	char what[WEIR_EVENT_MESSAGE_SIZE];
 
-	hardware->comparing = false;
 	hardware->sent = since(&hardware->base_sent, &hardware->reading);
 	hardware->charged = since(&hardware->base_charged, &charged);
 	if (hardware->sent.frames <= hardware->charged.frames &&
 	    hardware->sent.wire_bytes <= hardware->charged.wire_bytes)
 		return;
-	hardware->breached = true;
-	weir_watch_breach(appliance, hardware->index);
-	weir_events_post(appliance->events, WEIR_ALARM, "port_breach",
-	                 "port %s: has sent %" PRIu64 " frames, %" PRIu64
-	                 " B on the wire, and %" PRIu64 " frames, %" PRIu64
-	                 " B were charged: stopped until weir is restarted",
-	                 name, hardware->sent.frames, hardware->sent.wire_bytes,
-	                 hardware->charged.frames, hardware->charged.wire_bytes);
+	snprintf(what, sizeof(what),
+	         "has sent %" PRIu64 " frames, %" PRIu64 " B on the wire, and %" PRIu64
+	         " frames, %" PRIu64 " B were charged",
+	         hardware->sent.frames, hardware->sent.wire_bytes, hardware->charged.frames,
+	         hardware->charged.wire_bytes);
+	breach(appliance, hardware, what);
+}
+
+/*
+ * Compares what all ports have sent with what the budgets were charged, which is what the ledger
+ * makes durable: a frame that was counted as charged and of which no budget knows is found here.
+ * Nobody can say which port it left by.
+ */
+static void
+compare_all(struct weir_appliance *appliance, const struct weir_note *note)
+{
+	char what[WEIR_EVENT_MESSAGE_SIZE];
+	uint64_t sent = 0;
+
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		const struct weir_hardware_port *hardware = appliance->hardware->ports[i];
+
+		if (hardware != NULL)
+			sent += hardware->before_wire_bytes + known_wire_bytes(hardware);
+	}
+	if (sent <= note->root_wire_bytes)
+		return;
+	snprintf(what, sizeof(what),
+	         "all outside ports have sent %" PRIu64 " B on the wire, and %" PRIu64
+	         " B were charged to budgets",
+	         sent, note->root_wire_bytes);
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware = appliance->hardware->ports[i];
+
+		if (hardware != NULL && !hardware->breached)
+			breach(appliance, hardware, what);
+	}
+}
+
+/* Judges what was read at an earlier look, as soon as all workers have noted. */
+static void
+judge_sent(struct weir_appliance *appliance)
+{
+	struct weir_hardware *all = appliance->hardware;
+	struct weir_note note;
+
+	if (!all->noting || !weir_dataplane_noted(appliance->dataplane, all->note, &note))
+		return;
+	all->noting = false;
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware = all->ports[i];
+
+		if (hardware == NULL || !hardware->comparing)
+			continue;
+		hardware->comparing = false;
+		compare(appliance, hardware, &note);
+	}
+	compare_all(appliance, &note);
 }
 
 /* What had left a while ago must show by now. */
@@ -163,46 +237,34 @@ check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardwa
 }
 
 /*
- * Whether the workers have finished the rounds that they were in. They take microseconds: it is
- * worth waiting for, because what they charge meanwhile would hide as much that nobody charged.
+ * Reads what the ports have sent, and asks the workers what they have charged. Not before the last
+ * such question was answered, by however slow a worker.
  */
-static bool
-rounds_over(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+static void
+read_ports(struct weir_appliance *appliance, uint64_t now_ns)
 {
-	const struct timespec pause = {.tv_nsec = ROUND_WAIT_NS};
+	struct weir_hardware *all = appliance->hardware;
+	bool any = false;
 
-	for (unsigned int try = 0; try < ROUND_TRIES; try++) {
-		if (weir_dataplane_quiescent(appliance->dataplane, hardware->token, false))
-			return true;
-		nanosleep(&pause, NULL);
+	if (all->noting)
+		return;
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware = all->ports[i];
+		uint64_t done;
+
+		if (hardware == NULL || !hardware->counted ||
+		    appliance->port_watch[i].state != WEIR_PORT_UP)
+			continue;
+		done = read_done(appliance, hardware) - hardware->base_done_frames;
+		if (!read_sent(appliance, hardware, &hardware->reading))
+			continue;
+		hardware->comparing = any = true;
+		check_hiding(appliance, hardware, done, now_ns);
 	}
-	return false;
-}
-
-/* Returns false where the port was found to breach. */
-static bool
-check_sent(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
-{
-	uint64_t done;
-
-	if (!hardware->counted)
-		return true;
-	if (hardware->comparing) { /* since an earlier look */
-		if (!weir_dataplane_quiescent(appliance->dataplane, hardware->token, false))
-			return true;
-		compare(appliance, hardware);
-		if (hardware->breached)
-			return false;
-	}
-	done = read_done(appliance, hardware) - hardware->base_done_frames;
-	if (!read_sent(appliance, hardware, &hardware->reading))
-		return true;
-	hardware->token = weir_dataplane_fence(appliance->dataplane);
-	hardware->comparing = true;
-	check_hiding(appliance, hardware, done, now_ns);
-	if (rounds_over(appliance, hardware))
-		compare(appliance, hardware);
-	return !hardware->breached;
+	if (!any)
+		return;
+	all->noting = true;
+	all->note = weir_dataplane_note(appliance->dataplane);
 }
 
 static uint64_t
@@ -401,8 +463,6 @@ check_stuck(struct weir_appliance *appliance, struct weir_hardware_port *hardwar
 static void
 look(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
 {
-	if (!check_sent(appliance, hardware, now_ns))
-		return;
 	if (hardware->open && !hardware->distrusted) {
 		if (!check_excess(appliance, hardware))
 			return;
@@ -421,11 +481,20 @@ look(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint
 void
 weir_hardware_tick(struct weir_appliance *appliance, uint64_t now_ns)
 {
+	const struct timespec pause = {.tv_nsec = NOTE_WAIT_NS};
+
+	if (appliance->hardware == NULL)
+		return;
+	judge_sent(appliance);
 	for (uint32_t i = 0; i < appliance->n_ports; i++) {
-		struct weir_hardware_port *hardware =
-		    appliance->hardware == NULL ? NULL : appliance->hardware->ports[i];
+		struct weir_hardware_port *hardware = appliance->hardware->ports[i];
 
 		if (hardware != NULL && appliance->port_watch[i].state == WEIR_PORT_UP)
 			look(appliance, hardware, now_ns);
+	}
+	read_ports(appliance, now_ns);
+	for (unsigned int try = 0; try < NOTE_TRIES && appliance->hardware->noting; try++) {
+		(void)nanosleep(&pause, NULL);
+		judge_sent(appliance);
 	}
 }

@@ -88,13 +88,13 @@ struct weir_hardware_port {
 
 	/* Sent against charged. */
 	bool counted;   /* the driver has counters */
-	bool comparing; /* sent was read, and workers are to finish their round */
+	bool comparing; /* sent was read, and workers are to note what they had charged by then */
 	bool breached;
 	bool hides; /* the counters show less than has left */
-	uint64_t token;
 	struct weir_hardware_counts base_sent, base_charged; /* at programming */
 	struct weir_hardware_counts sent, charged;           /* at the last comparison */
 	struct weir_hardware_counts reading;                 /* of the comparison under way */
+	uint64_t before_wire_bytes; /* sent of what was charged, before base_sent was taken */
 	uint64_t base_done_frames;
 	uint64_t past_done_frames, past_done_ns; /* done by then; 0 ns: not looked yet */
 	uint64_t window_ns;                      /* when the present measurement began */
@@ -103,6 +103,8 @@ struct weir_hardware_port {
 
 struct weir_hardware {
 	struct weir_hardware_port *ports[WEIR_PORTS_MAX]; /* by config's index; inside: NULL */
+	bool noting;   /* workers were asked to note what they have charged ... */
+	uint64_t note; /* ... under this number */
 };
 
 const char *weir_hardware_verdict_name(enum weir_hardware_verdict verdict);

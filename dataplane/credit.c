@@ -139,6 +139,8 @@ weir_credit_settle(struct weir_credit *credit, uint32_t worker, const uint16_t *
 {
 	struct weir_credit_purse *purses = credit->workers[worker]->purses;
 
+	if (n_path > 0)
+		credit->workers[worker]->root_spent_bytes += sent_bytes;
 	for (uint32_t i = 0; i < n_path; i++) {
 		struct weir_credit_purse *purse = &purses[path[i]];
 		uint64_t spent = atomic_load_explicit(&purse->spent_bytes, memory_order_relaxed);

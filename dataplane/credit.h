@@ -51,6 +51,7 @@ struct weir_credit_purse {
 /* All budgets of one worker, on its node. */
 struct weir_credit_worker {
 	struct weir_credit_purse purses[WEIR_BUDGETS_MAX];
+	uint64_t root_spent_bytes; /* spent of budgets that paths end with, in all; worker only */
 };
 
 /* All budgets: the meeting place of workers and ledger. */

@@ -345,6 +345,35 @@ weir_dataplane_flow_totals(const struct weir_dataplane *dataplane, uint32_t link
 	}
 }
 
+uint64_t
+weir_dataplane_note(struct weir_dataplane *dataplane)
+{
+	return atomic_fetch_add_explicit(&dataplane->note, 1, memory_order_acq_rel) + 1;
+}
+
+bool
+weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
+                     struct weir_note *note)
+{
+	memset(note, 0, sizeof(*note));
+	for (uint32_t w = 0; w < dataplane->n_workers; w++) {
+		struct weir_worker *worker = dataplane->workers[w];
+
+		/* One that does not run writes nothing. */
+		if (w >= dataplane->n_launched ||
+		    atomic_load_explicit(&worker->ended, memory_order_acquire) != 0)
+			weir_worker_note(worker, number);
+		else if (atomic_load_explicit(&worker->noted, memory_order_acquire) < number)
+			return false;
+		for (uint32_t link = 0; link < dataplane->n_links; link++) {
+			note->frames[link] += weir_count_read(&worker->note_frames[link]);
+			note->wire_bytes[link] += weir_count_read(&worker->note_wire_bytes[link]);
+		}
+		note->root_wire_bytes += weir_count_read(&worker->note_root_bytes);
+	}
+	return true;
+}
+
 void
 weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_t slot,
                             struct weir_class_totals *totals)

@@ -174,12 +174,29 @@ stopped(struct weir_worker *worker)
 	return true;
 }
 
+void
+weir_worker_note(struct weir_worker *worker, uint64_t number)
+{
+	for (uint32_t link = 0; link < worker->dataplane->n_links; link++) {
+		const struct weir_flow_counters *flow = weir_worker_flow(worker, link, WEIR_EGRESS);
+
+		atomic_store_explicit(&worker->note_frames[link], weir_count_read(&flow->tx_frames),
+		                      memory_order_relaxed);
+		atomic_store_explicit(&worker->note_wire_bytes[link],
+		                      weir_count_read(&flow->tx_wire_bytes), memory_order_relaxed);
+	}
+	atomic_store_explicit(&worker->note_root_bytes,
+	                      worker->credit->workers[worker->index]->root_spent_bytes,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&worker->noted, number, memory_order_release);
+}
+
 bool
 weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
 {
 	struct weir_dataplane *dataplane = worker->dataplane;
 	const struct weir_snapshot *snapshot;
-	uint64_t pulse;
+	uint64_t pulse, note;
 	uint32_t work;
 	bool stopping;
 
@@ -201,6 +218,9 @@ weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
 	weir_out_flush(worker);
 	if (worker->n_active > 0)
 		weir_out_poll(worker);
+	note = atomic_load_explicit(&dataplane->note, memory_order_acquire);
+	if (note != atomic_load_explicit(&worker->noted, memory_order_relaxed))
+		weir_worker_note(worker, note);
 
 	weir_count(&worker->counters->rounds, 1);
 	if (work > 0)

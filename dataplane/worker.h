@@ -113,6 +113,28 @@ void weir_dataplane_flow_totals(const struct weir_dataplane *dataplane, uint32_t
 void weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_t slot,
                                  struct weir_class_totals *totals);
 
+/* What all workers have charged, since the start. */
+struct weir_note {
+	uint64_t frames[WEIR_LINKS_MAX]; /* handed to the outside port of a link, ... */
+	uint64_t wire_bytes[WEIR_LINKS_MAX];
+	uint64_t root_wire_bytes; /* ... and charged to budgets that have no parent, by all links */
+};
+
+/*
+ * Asks each worker to note what it has charged by the end of the round that it is in. So all that a
+ * port had taken when this was called is in the note and, however late it is read, not more than
+ * what each worker charged in one round besides. Returns the note's number; the one before is lost.
+ * Control thread.
+ */
+uint64_t weir_dataplane_note(struct weir_dataplane *dataplane);
+
+/*
+ * True, with the note, once every worker has made it. Workers that have ended, or not begun, need
+ * not. One that has stalled never makes it. Control thread.
+ */
+bool weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
+                          struct weir_note *note);
+
 /*
  * Says to the workers whether a port may be used. One that may not is neither polled nor sent to;
  * frames that come in for it are dropped. In force once weir_dataplane_quiescent says so for a

@@ -95,6 +95,10 @@ struct weir_worker {
 	/* Read by everyone, written by this worker. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t generation; /* of the snapshot it works by */
 	_Atomic uint32_t ended;
+	_Atomic uint64_t noted; /* the last of dataplane's notes that it has made, as follows */
+	_Atomic uint64_t note_frames[WEIR_LINKS_MAX]; /* as struct weir_note */
+	_Atomic uint64_t note_wire_bytes[WEIR_LINKS_MAX];
+	_Atomic uint64_t note_root_bytes;
 
 	/* This worker's alone. */
 	_Alignas(WEIR_CACHE_LINE) struct weir_dataplane *dataplane;
@@ -143,6 +147,7 @@ struct weir_dataplane {
 	/* Control writes, workers read. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic(struct weir_snapshot *) current;
 	_Atomic uint64_t pulse_tsc;
+	_Atomic uint64_t note; /* counts requests for notes */
 	_Atomic uint32_t stop;
 	_Atomic uint32_t moves;                 /* counts changes of queue_of_lane */
 	_Atomic uint32_t ports[WEIR_PORTS_MAX]; /* WEIR_PORT_WORD_UP and so on, by DPDK's port id */
@@ -220,6 +225,9 @@ void weir_out_heed_moves(struct weir_worker *worker);
  * Returns true when a clean stop is over.
  */
 bool weir_worker_round(struct weir_worker *worker, uint64_t now_tsc);
+
+/* Writes down what was charged and handed over by now (weir_dataplane_note). */
+void weir_worker_note(struct weir_worker *worker, uint64_t number);
 
 /* The loop of an lcore; arg is a struct weir_worker. Returns 0 after a clean stop. */
 int weir_worker_run(void *arg);

@@ -72,6 +72,10 @@ static struct {
 	bool quiescent, used, held;
 	uint64_t fences;
 	struct weir_flow_totals flow;
+	uint64_t unpaid_bytes; /* that no budget knows of */
+	struct weir_note note;
+	uint64_t notes;
+	bool note_due; /* in the round under way */
 	struct weir_departures departures[2][BOX_QUEUES];
 	struct weir_counters *counters[2];
 	uint64_t judged_bit_s[BOX_QUEUES], judged_burst[BOX_QUEUES];
@@ -196,6 +200,9 @@ uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
 void __wrap_weir_dataplane_set_queue(struct weir_dataplane *dataplane, uint32_t link, uint32_t slot,
                                      uint8_t queue);
+uint64_t __wrap_weir_dataplane_note(struct weir_dataplane *dataplane);
+bool __wrap_weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
+                                 struct weir_note *note);
 struct weir_departures *__wrap_weir_dataplane_departures(const struct weir_dataplane *dataplane,
                                                          uint32_t worker, uint32_t link,
                                                          uint32_t queue);
@@ -395,6 +402,41 @@ __wrap_weir_dataplane_flow_totals(const struct weir_dataplane *dataplane, uint32
 	CU_ASSERT_EQUAL(link, 0);
 	CU_ASSERT_EQUAL(direction, WEIR_EGRESS);
 	*totals = box.flow;
+}
+
+/* The round under way ends. */
+static inline void
+box_end_round(void)
+{
+	if (!box.note_due)
+		return;
+	box.note_due = false;
+	box.note.frames[0] = box.flow.tx_frames;
+	box.note.wire_bytes[0] = box.flow.tx_wire_bytes;
+	box.note.root_wire_bytes = box.flow.tx_wire_bytes - box.unpaid_bytes;
+}
+
+uint64_t
+__wrap_weir_dataplane_note(struct weir_dataplane *dataplane)
+{
+	(void)dataplane;
+	CU_ASSERT(!box.note_due);
+	box.note_due = true;
+	if (box.quiescent)
+		box_end_round();
+	return ++box.notes;
+}
+
+bool
+__wrap_weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
+                            struct weir_note *note)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(number, box.notes);
+	if (box.quiescent)
+		box_end_round();
+	*note = box.note;
+	return !box.note_due;
 }
 
 const struct weir_counters *

@@ -313,6 +313,57 @@ test_two_workers_share_a_class(void)
 	tear_down(at[0] > at[1] ? at[0] : at[1]);
 }
 
+static void
+charge_one(uint16_t w, uint64_t *now)
+{
+	CU_ASSERT_TRUE(put_in(w, 0, 100));
+	round_with_wire(w, *now, *now + HZ / 100000);
+	*now += HZ / 100000; /* in which there are tokens for seven of them */
+}
+
+/*
+ * A note holds what was charged by the end of the round in which it was asked for, of each worker,
+ * whenever that ends and whatever comes after it.
+ */
+static void
+test_notes(void)
+{
+	static const struct class_plan plans[CLASSES] = {
+	    {1000000000, 20000, 5000}, {1000000, 3000, 0}, {1000000, 3000, 0},
+	    {1000000, 3000, 0},        {1000000, 3000, 0}, {1000000, 3000, 0}};
+	uint64_t now = 1000, number;
+	struct weir_note note;
+
+	nic_set_up(2, 64, true, 1);
+	set_up(plans, 2, UINT64_MAX / 2, now);
+	dataplane->n_launched = 2;
+	for (uint16_t i = 0; i < 10; i++)
+		charge_one(i % 2, &now);
+	number = weir_dataplane_note(dataplane);
+	CU_ASSERT_FALSE(weir_dataplane_noted(dataplane, number, &note));
+	charge_one(0, &now); /* in the round in which it sees the question */
+	for (uint16_t i = 0; i < 7; i++)
+		charge_one(0, &now);
+	CU_ASSERT_FALSE(weir_dataplane_noted(dataplane, number, &note));
+	charge_one(1, &now);
+	for (uint16_t i = 0; i < 7; i++)
+		charge_one(i % 2, &now);
+	CU_ASSERT_TRUE(weir_dataplane_noted(dataplane, number, &note));
+	CU_ASSERT_EQUAL(note.frames[0], 12);
+	CU_ASSERT_EQUAL(note.wire_bytes[0], 12 * FIXED_FRAME);
+	CU_ASSERT_EQUAL(note.root_wire_bytes, 12 * FIXED_FRAME);
+	CU_ASSERT_EQUAL(note.frames[1], 0);
+	/* One that has ended is not waited for, and what it charged counts. */
+	number = weir_dataplane_note(dataplane);
+	charge_one(0, &now);
+	atomic_store(&dataplane->workers[1]->ended, 1);
+	CU_ASSERT_TRUE(weir_dataplane_noted(dataplane, number, &note));
+	CU_ASSERT_EQUAL(note.frames[0], 27);
+	CU_ASSERT_EQUAL(note.root_wire_bytes, weir_credit_spent(&credit, 0));
+	dataplane->n_launched = 0;
+	tear_down(now);
+}
+
 static const struct weir_test tests[] = {
     {"the law holds on the wire", test_law_on_the_wire},
     {"it would not without completions", test_law_needs_completions},
@@ -320,6 +371,7 @@ static const struct weir_test tests[] = {
     {"a queue limited to the sum", test_sum_of_rates},
     {"a short ring is shared", test_short_ring_is_shared},
     {"two workers share a class", test_two_workers_share_a_class},
+    {"what workers have charged, as they note it", test_notes},
 };
 
 int

@@ -169,6 +169,68 @@ test_round_under_way(void)
 	box_free();
 }
 
+/*
+ * Workers whose rounds take longer than looks are apart, and which charge on and on: what counts is
+ * what was charged by the end of the round in which the counters were read.
+ */
+static void
+test_long_rounds(void)
+{
+	for (uint32_t extra = 0; extra < 2; extra++) {
+		uint32_t n = 0;
+
+		box_make();
+		box_start_well();
+		CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+		box.quiescent = false;
+		for (; n < 20 && box.appliance->port_watch[BOX_OUTSIDE].state == WEIR_PORT_UP;
+		     n++) {
+			/* All of the round before has left. */
+			sends(box.flow.tx_frames - box.stats.opackets, FRAME_BYTES + 4);
+			sends(extra, FRAME_BYTES + 4);
+			(void)looks(3);
+			charge(n == 0 ? 100 : 0); /* the round that it was in */
+			box_end_round();
+			charge(1000); /* and those after it */
+		}
+		/* 100 hide one; but that one stays, and one more comes each time. */
+		CU_ASSERT_EQUAL(n, extra == 0 ? 20 : 3);
+		CU_ASSERT_EQUAL(box_events("port_breach", NULL), extra);
+		box_free();
+	}
+}
+
+/* As much as was charged, by the workers' counters; but no budget knows of a part of it. */
+static void
+test_no_budget(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+
+	box_make();
+	box_start_well();
+	charge(100);
+	sends(100, FRAME_BYTES + 4);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	/* Not forgotten when the port starts anew. */
+	box.up = false;
+	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_CLEAN);
+	box.up = true;
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	charge(10);
+	box.unpaid_bytes = weir_wire_bytes(FRAME_BYTES);
+	sends(9, FRAME_BYTES + 4);
+	CU_ASSERT_EQUAL(looks(4), WEIR_PORT_UP);
+	sends(1, FRAME_BYTES + 4);
+	CU_ASSERT(looks_until_down(2) <= 2);
+	CU_ASSERT_EQUAL(box.appliance->port_watch[BOX_OUTSIDE].state, WEIR_PORT_BREACHED);
+	CU_ASSERT_EQUAL(box.cuts, 1);
+	CU_ASSERT_EQUAL(box_events("port_breach", last), 1);
+	CU_ASSERT_STRING_EQUAL(last, "port out0: all outside ports have sent 112640 B on the wire, "
+	                             "and 111616 B were charged to budgets: stopped until weir is "
+	                             "restarted");
+	box_free();
+}
+
 static void
 test_counters_reset(void)
 {
@@ -449,6 +511,8 @@ static const struct weir_test tests[] = {
     {"a port that sends what nobody charged", test_breach},
     {"an honest port is never accused", test_honest},
     {"a round under way is no breach", test_round_under_way},
+    {"a breach while workers are in long rounds", test_long_rounds},
+    {"what no budget was charged for", test_no_budget},
     {"counters that start again, or are not there", test_counters_reset},
     {"counters that hide frames", test_counters_hide},
     {"a limit that does not hold", test_fast},

@@ -17,7 +17,8 @@
 #include "tests/nic/model.h"
 #include "tests/unit/harness.h"
 
-#define WEIR_HWSIM_CLASSES    64U
+#define WEIR_HWSIM_LIVE       64U  /* classes of a policy */
+#define WEIR_HWSIM_CLASSES    256U /* of a history: one that has left never returns */
 #define WEIR_HWSIM_WORKERS    2U
 #define WEIR_HWSIM_TSC_HZ     WEIR_NS_PER_S /* a tick is a nanosecond */
 #define WEIR_HWSIM_MTU        1500U
@@ -31,6 +32,7 @@ struct weir_hwsim_class {
 	uint32_t burst_bytes;
 	uint32_t backlog_bytes; /* 0: what exceeds the rate is dropped */
 	bool dedicated;
+	bool gone; /* the policy has it no more */
 };
 
 struct weir_hwsim_policy {
@@ -38,13 +40,13 @@ struct weir_hwsim_policy {
 	const char *limiter; /* "auto", "soft", ... */
 	bool required;
 	uint32_t n_workers;
-	uint32_t n_classes;
+	uint32_t n_classes; /* those that are gone included */
 	struct weir_hwsim_class classes[WEIR_HWSIM_CLASSES];
 };
 
 /* Rates from 1 Mbit/s to 10 Gbit/s, as likely in each decade; bursts from two frames up. */
 void weir_hwsim_policy_draw(struct weir_hwsim_policy *policy, struct weir_random *random);
-/* Changes some classes. */
+/* Changes some classes; at times some leave and others join. */
 void weir_hwsim_policy_change(struct weir_hwsim_policy *policy, struct weir_random *random);
 /* Parses it as the text that an operator would write. Ends the process where that fails. */
 struct weir_config *weir_hwsim_policy_parse(const struct weir_hwsim_policy *policy);
@@ -85,7 +87,8 @@ struct weir_hwsim_tape {
 
 struct weir_hwsim_counts {
 	uint64_t histories, frames, bytes, rounds, ticks, policies, link_changes, resets, restarts,
-	    programmings, held_changes, unprogrammed, quiet_classes, quiet_phases, excused;
+	    programmings, joined, left, held_changes, unprogrammed, quiet_classes, quiet_phases,
+	    excused;
 	uint64_t verdicts[WEIR_VERDICT_STUCK + 1];
 };
 
@@ -161,6 +164,9 @@ bool weir_hwsim_put(struct weir_hwsim *sim, uint32_t class, uint32_t bytes);
 
 /* Credit spent by workers, in wire bytes. */
 uint64_t weir_hwsim_charged(const struct weir_hwsim *sim);
+
+/* A class's number in the policy in force. It is not gone. */
+uint32_t weir_hwsim_index(const struct weir_hwsim *sim, uint32_t class);
 
 /* Bytes that wait in a class's queues. */
 uint64_t weir_hwsim_queued(const struct weir_hwsim *sim, uint32_t class);

@@ -114,6 +114,18 @@ bind_change(struct weir_hwsim *sim, struct change *change)
 	weir_slots_plan_free(plan);
 }
 
+static void
+count_policy(struct weir_hwsim *sim, const struct weir_hwsim_policy *policy)
+{
+	if (sim->counts == NULL)
+		return;
+	sim->counts->policies++;
+	sim->counts->joined += policy->n_classes - sim->policy.n_classes;
+	for (uint32_t i = 0; i < sim->policy.n_classes; i++)
+		sim->counts->left +=
+		    policy->classes[i].gone && !sim->policy.classes[i].gone ? 1 : 0;
+}
+
 bool
 weir_hwsim_apply(struct weir_hwsim *sim, const struct weir_hwsim_policy *policy)
 {
@@ -131,9 +143,8 @@ weir_hwsim_apply(struct weir_hwsim *sim, const struct weir_hwsim_policy *policy)
 	weir_config_free(before);
 	weir_hardware_policy(appliance);
 	weir_hwsim_tape_discarded(sim);
+	count_policy(sim, policy);
 	sim->policy = *policy;
-	if (sim->counts != NULL)
-		sim->counts->policies++;
 	return true;
 }
 
@@ -238,7 +249,7 @@ weir_hwsim_round(struct weir_hwsim *sim, uint32_t worker)
 uint64_t
 weir_hwsim_inflight(const struct weir_hwsim *sim, uint32_t class)
 {
-	uint32_t slot = sim->appliance->class_slots[class];
+	uint32_t slot = sim->appliance->class_slots[weir_hwsim_index(sim, class)];
 
 	return atomic_load(&sim->appliance->dataplane->buckets[slot].inflight_bytes);
 }

@@ -16,6 +16,9 @@
 #define ONE_IN_DROPS     4U
 #define ONE_IN_DEDICATED 16U
 #define ONE_IN_CHANGES   4U
+#define ONE_IN_MEMBERS   2U
+#define ONE_IN_STAYS_OUT 16U
+#define MEMBERS_MOST     8U
 
 uint64_t
 weir_hwsim_draw_log(struct weir_random *random, uint64_t least, uint64_t most)
@@ -39,20 +42,55 @@ draw_class(struct weir_hwsim_class *class, struct weir_random *random)
 	        : (uint32_t)weir_hwsim_draw_log(random, BACKLOG_LEAST, BACKLOG_MOST);
 }
 
+static uint32_t
+count_live(const struct weir_hwsim_policy *policy)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < policy->n_classes; i++)
+		n += policy->classes[i].gone ? 0 : 1;
+	return n;
+}
+
+static void
+add_class(struct weir_hwsim_policy *policy, struct weir_random *random)
+{
+	struct weir_hwsim_class *class = &policy->classes[policy->n_classes];
+	uint32_t dedicated = 0;
+
+	for (uint32_t i = 0; i < policy->n_classes; i++)
+		dedicated += policy->classes[i].dedicated && !policy->classes[i].gone ? 1 : 0;
+	*class = (struct weir_hwsim_class){0};
+	draw_class(class, random);
+	class->dedicated =
+	    dedicated < DEDICATED_MOST && weir_random_one_in(random, ONE_IN_DEDICATED);
+	policy->n_classes++;
+}
+
 void
 weir_hwsim_policy_draw(struct weir_hwsim_policy *policy, struct weir_random *random)
 {
-	uint32_t dedicated = 0;
+	policy->n_classes = 0;
+	while (policy->n_classes < WEIR_HWSIM_LIVE)
+		add_class(policy, random);
+}
 
-	policy->n_classes = WEIR_HWSIM_CLASSES;
-	for (uint32_t i = 0; i < policy->n_classes; i++) {
-		struct weir_hwsim_class *class = &policy->classes[i];
+/* Some leave, and as many join, or fewer. */
+static void
+change_members(struct weir_hwsim_policy *policy, struct weir_random *random)
+{
+	uint64_t n = weir_random_between(random, 1, MEMBERS_MOST);
 
-		draw_class(class, random);
-		class->dedicated =
-		    dedicated < DEDICATED_MOST && weir_random_one_in(random, ONE_IN_DEDICATED);
-		dedicated += class->dedicated;
+	for (uint64_t k = 0; k < n; k++) {
+		uint64_t i = weir_random_below(random, policy->n_classes);
+
+		policy->classes[i].gone = true;
+		if (count_live(policy) == 0)
+			policy->classes[i].gone = false;
 	}
+	while (count_live(policy) < WEIR_HWSIM_LIVE && policy->n_classes < WEIR_HWSIM_CLASSES &&
+	       !weir_random_one_in(random, ONE_IN_STAYS_OUT))
+		add_class(policy, random);
 }
 
 void
@@ -60,10 +98,12 @@ weir_hwsim_policy_change(struct weir_hwsim_policy *policy, struct weir_random *r
 {
 	uint32_t one_in = weir_random_one_in(random, 2) ? 1 : ONE_IN_CHANGES * 4;
 
+	if (weir_random_one_in(random, ONE_IN_MEMBERS))
+		change_members(policy, random);
 	for (uint32_t i = 0; i < policy->n_classes; i++) {
 		struct weir_hwsim_class *class = &policy->classes[i], before = *class;
 
-		if (!weir_random_one_in(random, one_in))
+		if (class->gone || !weir_random_one_in(random, one_in))
 			continue;
 		draw_class(class, random);
 		/* Often only the rate, and by a little. */
@@ -84,6 +124,8 @@ print_classes(const struct weir_hwsim_policy *policy, FILE *out)
 	for (uint32_t i = 0; i < policy->n_classes; i++) {
 		const struct weir_hwsim_class *class = &policy->classes[i];
 
+		if (class->gone)
+			continue;
 		fprintf(out,
 		        "  - {name: c%" PRIu32 ", budget: total, rate: %" PRIu64
 		        " bit/s, burst: %" PRIu32 " B, ",
@@ -95,11 +137,14 @@ print_classes(const struct weir_hwsim_policy *policy, FILE *out)
 		fputs(class->dedicated ? ", queue: dedicated}\n" : "}\n", out);
 	}
 	fputs("rules:\n", out);
-	for (uint32_t i = 0; i < policy->n_classes; i++)
+	for (uint32_t i = 0; i < policy->n_classes; i++) {
+		if (policy->classes[i].gone)
+			continue;
 		fprintf(out,
 		        "  - {protocol: udp, destination_ports: %" PRIu32 ", class: c%" PRIu32
 		        "}\n",
 		        FIRST_PORT + i, i);
+	}
 }
 
 struct weir_config *

@@ -121,6 +121,10 @@ weir_hwsim_tape_policy(struct weir_hwsim *sim, const struct weir_hwsim_policy *p
 	for (uint32_t i = 0; i < policy->n_classes; i++) {
 		struct weir_hwsim_tape_class *class = &tape->classes[i];
 
+		/* What of one that is gone still leaves, has to keep to what it had. */
+		if (policy->classes[i].gone)
+			continue;
+		/* One that joins begins here, with nothing: it has had no rate so far. */
 		fill_both(class, weir_model_time(sim->now_ns));
 		class->next_rate_bit_s = policy->classes[i].rate_bit_s;
 		class->next_burst_bytes = policy->classes[i].burst_bytes;

@@ -4,7 +4,7 @@
  * judged on the wire. One history for each seed:
  *
  *   WEIR_SEED       first seed; the others follow it
- *   WEIR_SIM_RUNS   how many
+ *   WEIR_NIC_RUNS   how many
  *
  * A history that breaks something prints how to run it again.
  */
@@ -66,7 +66,7 @@ static struct weir_hwsim_counts counts;
 static uint64_t
 runs_wanted(void)
 {
-	const char *text = getenv("WEIR_SIM_RUNS");
+	const char *text = getenv("WEIR_NIC_RUNS");
 	char *end;
 	uint64_t runs;
 
@@ -75,7 +75,7 @@ runs_wanted(void)
 	errno = 0;
 	runs = strtoull(text, &end, 10);
 	if (errno != 0 || *end != '\0' || runs == 0) {
-		fprintf(stderr, "WEIR_SIM_RUNS=%s: expected a number of histories\n", text);
+		fprintf(stderr, "WEIR_NIC_RUNS=%s: expected a number of histories\n", text);
 		exit(2);
 	}
 	return runs;
@@ -94,7 +94,7 @@ draw_sources(struct weir_hwsim *sim)
 		struct weir_hwsim_source *source = &sim->sources[i];
 		uint64_t rate = sim->policy.classes[i].rate_bit_s;
 
-		if (source->rate_bit_s > 0)
+		if (source->rate_bit_s > 0 || sim->policy.classes[i].gone)
 			continue;
 		source->rate_bit_s = weir_hwsim_draw_log(&sim->random, rate / 4 + 1, rate * 4);
 		if (source->rate_bit_s > WILD_BIT_S / 2)
@@ -169,21 +169,28 @@ is_settled(const struct weir_hwsim *sim)
 	       sim->hardware->change == WEIR_HARDWARE_SETTLED && !sim->policy_due;
 }
 
+static uint8_t
+queue_of(const struct weir_hwsim *sim, uint32_t class)
+{
+	return sim->hardware->plan.classes == NULL
+	           ? 0
+	           : sim->hardware->plan.classes[weir_hwsim_index(sim, class)].queue;
+}
+
 /* What a class may count on: its rate, as far as its burst lets it have so much on its way. */
 static uint64_t
 expected_bit_s(const struct weir_hwsim *sim, uint32_t i)
 {
 	const struct weir_hwsim_class *class = &sim->policy.classes[i];
-	uint8_t queue =
-	    sim->hardware->plan.classes == NULL ? 0 : sim->hardware->plan.classes[i].queue;
+	uint8_t queue = queue_of(sim, i);
 	uint64_t rate = class->rate_bit_s, turn_ns = TURN_NS, flight, limit;
 
 	limit = queue == 0 ? 0 : sim->hardware->queues[queue].programmed_bit_s;
 	if (limit > 0) {
 		/* It waits for what others of its queue may have there. */
 		for (uint32_t k = 0; k < sim->policy.n_classes; k++)
-			if (sim->hardware->plan.classes[k].queue == queue && k != i &&
-			    sim->sources[k].rate_bit_s > 0)
+			if (k != i && sim->sources[k].rate_bit_s > 0 &&
+			    !sim->policy.classes[k].gone && queue_of(sim, k) == queue)
 				turn_ns +=
 				    (uint64_t)((weir_u128)sim->policy.classes[k].burst_bytes * 8 *
 				               WEIR_NS_PER_S / limit);
@@ -211,7 +218,8 @@ run_quiet(struct weir_hwsim *sim)
 	for (uint32_t i = 0; i < sim->policy.n_classes; i++) {
 		uint64_t rate = sim->policy.classes[i].rate_bit_s;
 
-		if (!weir_random_one_in(&sim->random, 2) || sum + rate > QUIET_BIT_S ||
+		if (sim->policy.classes[i].gone || !weir_random_one_in(&sim->random, 2) ||
+		    sum + rate > QUIET_BIT_S ||
 		    (sum + rate) > (uint64_t)sim->outside->speed_mbit_s * 600000)
 			continue;
 		sum += rate;
@@ -225,6 +233,8 @@ run_quiet(struct weir_hwsim *sim)
 	}
 	weir_hwsim_run(sim, START_NS);
 	for (uint32_t i = 0; i < sim->policy.n_classes; i++) {
+		if (sim->sources[i].rate_bit_s == 0)
+			continue;
 		left[i] = sim->tape.classes[i].left_bytes;
 		expected[i] = expected_bit_s(sim, i);
 	}
@@ -233,11 +243,12 @@ run_quiet(struct weir_hwsim *sim)
 		return;
 	counts.quiet_phases++;
 	for (uint32_t i = 0; i < sim->policy.n_classes; i++) {
-		uint64_t sent = sim->tape.classes[i].left_bytes - left[i];
-		uint64_t due = (uint64_t)((weir_u128)expected[i] * QUIET_NS / WEIR_NS_PER_S / 8);
+		uint64_t sent, due;
 
 		if (sim->sources[i].rate_bit_s == 0)
 			continue;
+		sent = sim->tape.classes[i].left_bytes - left[i];
+		due = (uint64_t)((weir_u128)expected[i] * QUIET_NS / WEIR_NS_PER_S / 8);
 		counts.quiet_classes++;
 		if (expected[i] < sim->policy.classes[i].rate_bit_s / 2)
 			counts.excused++;
@@ -245,11 +256,8 @@ run_quiet(struct weir_hwsim *sim)
 			weir_hwsim_fail(sim,
 			                "c%" PRIu32 " in queue %u got %" PRIu64 " B of %" PRIu64
 			                " B due: rate %" PRIu64 ", burst %" PRIu32,
-			                i,
-			                sim->hardware->plan.classes == NULL
-			                    ? 0
-			                    : sim->hardware->plan.classes[i].queue,
-			                sent, due, sim->policy.classes[i].rate_bit_s,
+			                i, queue_of(sim, i), sent, due,
+			                sim->policy.classes[i].rate_bit_s,
 			                sim->policy.classes[i].burst_bytes);
 	}
 	memset(sim->sources, 0, sizeof(sim->sources));
@@ -298,6 +306,7 @@ print_counts(void)
 	       " programmings\n",
 	       counts.policies, counts.held_changes, counts.link_changes, counts.resets,
 	       counts.restarts, counts.programmings);
+	printf("    %" PRIu64 " classes joined, %" PRIu64 " left\n", counts.joined, counts.left);
 	printf("    %" PRIu64 " frames left without limits before anyone could know\n",
 	       counts.unprogrammed);
 	printf("    %" PRIu64 " quiet stretches, %" PRIu64 " classes judged, %" PRIu64
@@ -319,7 +328,7 @@ test_histories(void)
 		run_history(first + i, error);
 		CU_ASSERT(error[0] == '\0');
 		if (error[0] != '\0')
-			printf("    WEIR_SEED=%" PRIu64 " WEIR_SIM_RUNS=1 (%s): %s\n", first + i,
+			printf("    WEIR_SEED=%" PRIu64 " WEIR_NIC_RUNS=1 (%s): %s\n", first + i,
 			       kinds[(first + i) % WEIR_TEST_COUNT(kinds)].name, error);
 		fflush(stdout);
 	}
@@ -328,6 +337,7 @@ test_histories(void)
 		return;
 	/* The simulation has not gone blind: all that can happen has happened. */
 	CU_ASSERT(counts.policies > 0 && counts.held_changes > 0);
+	CU_ASSERT(counts.joined > 0 && counts.left > 0);
 	CU_ASSERT(counts.link_changes > 0 && counts.resets > 0 && counts.restarts > 0);
 	CU_ASSERT(counts.quiet_classes > 0 && counts.excused < counts.quiet_classes / 4);
 }

@@ -22,6 +22,8 @@ from typing import Iterator, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WEIR_BUILD", REPOSITORY / "build")).resolve()
+# The Weir that is tried: that of the build, or another one of which nothing else is used.
+PROGRAM = BUILD / os.environ.get("WEIR_PROGRAM", "weir")
 PROBE_ETHERTYPE = 0x88B5
 # Weir polls on CPU 1; what sends and captures stays away from it. All go before whatever else this
 # machine does, or a test would judge that.
@@ -218,7 +220,8 @@ class Flood(Process):
     def __init__(self, lab: "Lab", host: str, interface: str, **options: object) -> None:
         Flood.count += 1
         names = {"rate": "-r", "bytes": "-l", "seconds": "-t", "frames": "-n", "source": "-s",
-                 "destination": "-d", "port": "-o", "capture": "-p"}
+                 "destination": "-d", "port": "-o", "capture": "-p", "source_mac": "-S",
+                 "destination_mac": "-D"}
         arguments: list[object] = ["-i", interface]
         for key, value in options.items():
             arguments += ["-b"] if key == "probe" else [names[key], value]
@@ -300,7 +303,7 @@ class Weir(Process):
     count = 0
 
     def __init__(self, lab: "Lab", policy: Path, ready: bool = True, within: tuple = (),
-                 program: str = "weir", **options) -> None:
+                 program: str | Path = PROGRAM, **options) -> None:
         """within: a command that runs another one, in a mount namespace for example."""
         Weir.count += 1
         self.lab = lab
@@ -311,19 +314,7 @@ class Weir(Process):
             self.wait_for(r"weir: ready", 60)
 
     def request(self, method: str, path: str, body: bytes = b"", sock: str = "control.sock") -> tuple[int, bytes]:
-        """One HTTP request on the control socket, by hand: status code and body."""
-        with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(10)
-            link.connect(str(self.lab.folder / sock))
-            link.sendall(f"{method} {path} HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n"
-                         f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            answer = b""
-            while part := link.recv(65536):
-                answer += part
-        head, _, rest = answer.partition(b"\r\n\r\n")
-        if b"chunked" in head.lower():
-            rest = unchunk(rest)
-        return int(head.split()[1]), rest
+        return request(self.lab.folder / sock, method, path, body)
 
     def status(self) -> dict:
         code, body = self.request("GET", "/v1/status")
@@ -353,6 +344,22 @@ class Weir(Process):
         """Removes what DPDK leaves behind of a process that was killed."""
         with contextlib.suppress(OSError):
             os.rmdir("/run/dpdk/weir")
+
+
+def request(sock: Path, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    """One HTTP request on a Unix socket, by hand: status code and body."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(10)
+        link.connect(str(sock))
+        link.sendall(f"{method} {path} HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n"
+                     f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = b""
+        while part := link.recv(65536):
+            answer += part
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    if b"chunked" in head.lower():
+        rest = unchunk(rest)
+    return int(head.split()[1]), rest
 
 
 def unchunk(body: bytes) -> bytes:
@@ -484,7 +491,7 @@ rules:
 """, appliance, name)
 
     def commission(self, policy: Path) -> None:
-        done = run(*self.exec("box"), BUILD / "weir", "--commission", policy, check=False)
+        done = run(*self.exec("box"), PROGRAM, "--commission", policy, check=False)
         assert done.returncode == 0, done.stdout
 
     def weir(self, policy: Path, ready: bool = True, **options) -> Weir:
@@ -503,8 +510,12 @@ rules:
 
 
 def remove_leftovers() -> None:
-    """Removes namespaces of runs whose process is gone."""
+    """Removes namespaces of runs whose process is gone, and what still runs in them."""
     listed = run("ip", "netns", "list", check=False).stdout
     for found in re.finditer(r"^(weir-(\d+)-\w+)", listed, re.MULTILINE):
-        if not Path(f"/proc/{found[2]}").exists():
-            run("ip", "netns", "delete", found[1], check=False)
+        if Path(f"/proc/{found[2]}").exists():
+            continue
+        for pid in run("ip", "netns", "pids", found[1], check=False).stdout.split():
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(pid), signal.SIGKILL)
+        run("ip", "netns", "delete", found[1], check=False)

@@ -7,7 +7,7 @@ and turns an outer 802.1ad tag into an 802.1Q one. Both are tested on pcap ports
 
 import lab as laboratory
 import pytest
-from test_rate import worst_excess
+from rates import worst_excess
 from scapy.all import ICMP, IP, TCP, UDP, ARP, Dot1Q, Ether, IPv6, Raw
 
 INSIDE, OUTSIDE = "02:00:00:00:00:01", "02:00:00:00:00:02"

@@ -6,7 +6,7 @@ import struct
 import time
 
 import lab as laboratory
-from test_rate import worst_excess
+from rates import worst_excess
 
 IN_FORCE_NS = 10_000_000
 

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scenarios that attack the box: its life, its ledger and its clocks."""
+
+import mmap
+import os
+import shutil
+import signal
+import struct
+import time
+from pathlib import Path
+
+import ground
+import lab as laboratory
+from ground import OWN_LIFE, Run, Unjudged, Watch, scenario, sized
+from traffic import FLOOD_FRAME, LARGEST
+
+YEAR_NS = 365 * 24 * 3600 * 1_000_000_000
+
+
+@scenario("S4", "kill -9 again and again, with a large burst", "no byte over the cap; no burst after a start", OWN_LIFE)
+def kills(run: Run) -> None:
+    """A bucket or a cap that a crash refills would show here."""
+    rate, burst, grant, count = 50_000_000, 5_000_000, 1_000_000, 3 if run.scale == 1 else 6 * run.scale
+    cap = LARGEST * 1500 * (count + 1)
+    run.lab.pair()
+    policy = run.lab.pair_policy(f"{rate} bit/s", f"{burst} B", caps=f"{{limit: {cap} B}}",
+                                 appliance=f"  grant_max: {grant} B\n")
+    ground.small(policy)
+    run.lab.commission(policy)
+    watch = Watch(run)
+    flood = run.flood(rate=3 * rate, bytes=FLOOD_FRAME)
+    launches: list[int] = []
+
+    def launch() -> None:
+        launches.append(run.happens("start"))
+        run.start(policy, commission=False)
+
+    for _ in range(count):
+        launch()
+        run.arrives(watch)
+        time.sleep(run.random.uniform(0.05, 0.35))
+        run.weir.kill()
+        run.happens("kill -9")
+    launch()
+    run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < LARGEST, "the end of the cap")
+    run.silent(watch, 0.3)
+    spent = run.charged()
+    run.weir.kill()
+    run.happens("kill -9")
+    launch()  # used up is used up
+    time.sleep(0.5)
+    flood.end()
+    frames = watch.frames()
+    got = sum(frame.wire for frame in frames)
+    # A bucket is no older than its process, and empty at first: no more than rate x age has left.
+    bursts = [worst_after(frames, launched, ended, rate) for launched, ended in zip(launches, launches[1:] + [run.now()])]
+    allowed = rate / 8e9 * watch.allowance_ns + LARGEST
+    run.must(all(worst <= allowed for worst in bursts),
+             f"no start gives a burst: at most {max(bursts):.0f} B above rate x age, {allowed:.0f} B allowed")
+    run.must(got <= cap, f"{got} B arrived in {len(launches)} lives, at most the cap of {cap} B")
+    run.must(got >= cap - (count + 1) * 3 * (grant + LARGEST), f"{got} B arrived: no kill costs more than its grants")
+    late = sum(frame.wire for frame in frames if frame.ns >= launches[-1])
+    run.must(late == 0, f"{late} B arrived after a start with the cap used up")
+    run.must_keep_rate(watch, frames, rate, burst)
+    run.must(got <= spent, f"{got} B arrived, at most the {spent} B charged")
+    run.plot("arrived", frames, cap)
+    run.asks(f"{count + 1} kills; burst {sized(burst)}, cap {cap} B", kills=count + 1, burst_bytes=burst, cap_bytes=cap,
+             rate_bit_s=rate, grant_bytes=grant)
+    run.finds(f"{got} B; after a start at most {max(max(bursts), 0):.0f} B early", received_bytes=got,
+              forfeited_bytes=spent - got, worst_after_start_bytes=round(max(bursts)))
+
+
+def worst_after(frames: list[laboratory.Frame], launched: int, ended: int, rate_bit_s: int) -> float:
+    """The most by which what arrived since a launch was more than rate x age."""
+    total, worst = 0, float("-inf")
+    for frame in frames:
+        if launched <= frame.ns < ended:
+            total += frame.wire
+            worst = max(worst, total - rate_bit_s / 8e9 * (frame.ns - launched))
+    return worst if total else 0.0
+
+
+# ---- the ledger ----
+
+
+FILES = ("ledger", "ledger.key", "witness/witness")
+
+
+class Vault:
+    """A box's ledger, key and witness, kept and put back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, name: str) -> None:
+        to = self.folder / f"kept-{name}"
+        (to / "witness").mkdir(parents=True)
+        for file in FILES:
+            shutil.copy2(self.folder / file, to / file)
+
+    def put(self, name: str, *files: str) -> None:
+        for file in files or FILES:
+            (self.folder / file).unlink(missing_ok=True)
+            shutil.copy2(self.folder / f"kept-{name}" / file, self.folder / file)
+
+
+@scenario("S11", "ledger rolled back, torn, swapped; disk full, read-only", "refuses or stops; nothing lost", OWN_LIFE)
+def ledger(run: Run) -> None:
+    rate, grant = 100_000_000, 1_000_000
+    cap = LARGEST * 20_000
+    run.lab.pair()
+    (run.folder / "witness").mkdir()
+    (run.folder / "other").mkdir()
+    policy = ground.small(run.lab.pair_policy(
+        f"{rate} bit/s", "256 KB", caps=f"{{limit: {cap} B}}", appliance=f"""\
+  grant_max: {grant} B
+  witness: file
+  witness_path: {run.folder}/witness/witness
+  witness_every: 1 MB
+"""))
+    run.lab.commission(policy)
+    vault = Vault(run.folder)
+    vault.keep("new")
+    counter = laboratory.Counter(run.lab, "internet", "net0", "out0", FLOOD_FRAME)
+    flood = run.flood(rate=2 * rate, bytes=FLOOD_FRAME)
+    for name in ("then", "now"):
+        run.start(policy, commission=False)
+        before = counter.wire()
+        run.until(lambda: counter.wire() > before + 3_000_000, "frames that arrive")
+        run.weir.stop()
+        vault.keep(name)
+    stopped = counter.settled()
+    refusals = refuse_all(run, policy, vault, counter, stopped)
+    faults = fail_disk(run, policy, vault, counter, grant)
+    # All is as it was left: it goes on with what was charged, to the end of the cap.
+    run.start(policy, commission=False)
+    charged, at_start = run.charged(), counter.wire()
+    run.must(charged >= counter.wire() - 1_000_000, f"{charged} B charged")
+    run.until(lambda: counter.wire() > at_start, "frames that arrive")
+    run.weir.stop()
+    flood.end()
+    got = counter.settled()
+    run.must(got <= cap, f"{got} B arrived in all lives, at most the cap of {cap} B")
+    run.asks(f"{len(refusals)} false ledgers, {len(faults)} disk faults; cap {cap} B", false_ledgers=len(refusals),
+             disk_faults=len(faults), cap_bytes=cap)
+    run.finds(f"{sum(refusals.values())} refused; at most {max(faults.values())} B after a fault, {grant} granted",
+              refusals=refusals, bytes_after_fault=faults, received_bytes=got)
+
+
+def refuse_all(run: Run, policy: Path, vault: Vault, counter: laboratory.Counter, stopped: int) -> dict[str, bool]:
+    """Starts with something other in place of the ledger: none may run, send, or change a file."""
+    path = run.folder / "ledger"
+    content = (run.folder / "kept-now/ledger").read_bytes()
+    heads = [offset for offset in range(0, len(content), 4096) if content[offset:offset + 8] == b"WEIRLDGR"]
+
+    def torn(offsets: list[int]) -> bytes:
+        """Everything behind a random place of these records is another write's."""
+        made = bytearray(content)
+        for offset in offsets:
+            at = offset + run.random.randrange(64, 224)
+            made[at:at + 64] = run.random.randbytes(64)
+        return bytes(made)
+
+    def another_box() -> bytes:
+        text = policy.read_text()
+        for old, new in (("name: laboratory", "name: other"), (f"{run.folder}/ledger", f"{run.folder}/other/ledger"),
+                         (f"{run.folder}/witness/witness", f"{run.folder}/other/witness")):
+            text = text.replace(old, new)
+        other = run.folder / "other.yaml"
+        other.write_text(text)
+        run.lab.commission(other)
+        return (run.folder / "other/ledger").read_bytes()
+
+    cases = {
+        "an older copy": lambda: path.write_bytes((run.folder / "kept-then/ledger").read_bytes()),
+        "the first copy": lambda: path.write_bytes((run.folder / "kept-new/ledger").read_bytes()),
+        "older copy, with its key": lambda: vault.put("then", "ledger", "ledger.key"),
+        "another box's": lambda: path.write_bytes(another_box()),
+        "torn records": lambda: path.write_bytes(torn(heads)),
+        "zeros": lambda: path.write_bytes(bytes(len(content))),
+        "cut": lambda: path.write_bytes(content[:run.random.randrange(len(content))]),
+        "gone": path.unlink,
+        "no key": (run.folder / "ledger.key").unlink,
+        "no witness": (run.folder / "witness/witness").unlink,
+    }
+    refused = {}
+    for name, change in cases.items():
+        change()
+        before = {file: (run.folder / file).read_bytes() for file in FILES if (run.folder / file).exists()}
+        weir = run.lab.weir(policy, ready=False)
+        try:
+            status = weir.child.wait(30)
+        except Exception:  # it runs
+            status = None
+            weir.kill()
+        after = {file: (run.folder / file).read_bytes() for file in FILES if (run.folder / file).exists()}
+        said = weir.text().strip()
+        refused[name] = status == 1 and said.startswith(("weir: ledger", "weir: witness")) and "\n" not in said
+        run.must(refused[name], f"ledger: {name}: refused for it, in one line (exit status {status}: {said[-200:]})")
+        run.must(after == before, f"ledger: {name}: no file was changed")
+        vault.put("now")
+    got = counter.settled()
+    run.must(got == stopped, f"{got - stopped} B arrived while every start was refused")
+    return refused
+
+
+def fail_disk(run: Run, policy: Path, vault: Vault, counter: laboratory.Counter, grant: int) -> dict[str, int]:
+    """The disk fails under traffic: what leaves then is what was granted. Bytes after each fault."""
+    after = {}
+    for fault, name in (("write ENOSPC 0 0", "full"), ("write EROFS 0 0", "read-only"), ("sync EIO 0 1", "one sync fails"))[
+            :2 if run.scale == 1 else 3]:
+        disk = laboratory.SlowDisk(run.folder, run.folder / "ledger")
+        disk.mark.unlink(missing_ok=True)
+        run.start(policy, commission=False, env=disk.env)
+        before = counter.wire()
+        run.until(lambda: counter.wire() > before + 1_000_000, "frames that arrive")
+        disk.order(fail=fault)
+        run.happens(f"disk: {name}")
+        run.until(disk.mark.exists, "the fault")
+        at_fault = counter.wire()
+        run.weir.wait_status(lambda now: now["state"] == "ledger_failed")
+        time.sleep(0.3)
+        stopped = counter.settled()
+        after[name] = stopped - at_fault
+        run.must(after[name] <= grant, f"disk {name}: {after[name]} B arrived after the fault, at most the {grant} B granted")
+        granted = run.root()["granted_wire_bytes"]
+        run.must(stopped <= granted, f"disk {name}: {stopped} B arrived in all, at most the {granted} B that are durable")
+        run.weir.end(signal.SIGTERM, 30)
+        run.must(counter.settled() == stopped, f"disk {name}: nothing leaves any more")
+        disk.order()
+    return after
+
+
+# ---- clocks ----
+
+
+class Shift:
+    """tests/e2e/shift_clock.c: the clocks of a Weir that is started with env, and of nothing else."""
+
+    REAL, BOOT, MONOTONIC = 0, 8, 16
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "shift"
+        path.write_bytes(bytes(24))
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 24)
+        self.env = {**os.environ, "LD_PRELOAD": str(laboratory.BUILD / "tests/e2e/libshift_clock.so"),
+                    "WEIR_SHIFT_PATH": str(path)}
+
+    def set(self, clock: int, ns: int) -> None:
+        struct.pack_into("=q", self.map, clock, ns)
+
+
+@scenario("S13", "clock a year ahead, a year back; suspend; reboot", "no credit for any window", OWN_LIFE)
+def clocks(run: Run) -> None:
+    """The clocks of Weir alone are shifted, by a preloaded library: this machine's stay as they are."""
+    window = LARGEST * 500
+    run.lab.pair()
+    policy = run.lab.pair_policy("100 Mbit/s", "64 KB", caps=f"{{limit: {window} B, per: 1 h}}, {{limit: 1 GB}}")
+    shift = Shift(run.folder)
+    counter = laboratory.Counter(run.lab, "internet", "net0", "out0", FLOOD_FRAME)
+    run.start(policy, env=shift.env)
+    flood = run.flood(rate=20_000_000, bytes=FLOOD_FRAME)
+
+    def full() -> bool:
+        return run.root()["caps"][0]["remaining_bytes"] < LARGEST or run.root()["caps"][1]["remaining_bytes"] < LARGEST
+
+    run.until(full, "the window's cap")
+    time.sleep(0.2)
+    got = counter.settled()
+    run.must_exhaust(got, window, LARGEST, "the window")
+    tricks = [("wall clock a year ahead", [(Shift.REAL, YEAR_NS)]), ("wall clock a year back", [(Shift.REAL, -YEAR_NS)]),
+              ("suspended for a year", [(Shift.BOOT, YEAR_NS)]),
+              ("suspended ten times for 50 min", [(Shift.BOOT, YEAR_NS + minute * 3_000_000_000_000) for minute in range(1, 11)]),
+              ("boot clock a year back", [(Shift.BOOT, 0)])]
+    came = {}
+
+    def watch(name: str) -> None:
+        time.sleep(0.4)
+        came[name] = counter.settled() - got
+        run.must(came[name] == 0, f"{name}: {came[name]} B arrived beyond the window's cap")
+
+    for name, steps in tricks:
+        run.happens(name)
+        for clock, ns in steps:
+            shift.set(clock, ns)
+            time.sleep(0.06)  # the ledger looks every millisecond
+        watch(name)
+        run.must(run.weir.running(), f"{name}: it still runs")
+        if name == "suspended for a year" and run.weir.status()["uptime_s"] < 0.99 * YEAR_NS / 1e9:
+            raise Unjudged("the shifted clock has not reached Weir")
+    lives = [("off for a year", YEAR_NS), ("booted anew", -(time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 1_000_000_000))]
+    for name, boot_ns in lives:
+        run.weir.stop()
+        shift.set(Shift.BOOT, boot_ns)
+        shift.set(Shift.REAL, abs(boot_ns))
+        run.happens(name)
+        run.start(policy, commission=False, env=shift.env)
+        watch(name)
+    run.must(flood.running(), "the attack goes on to the end")
+    run.weir.stop()
+    flood.end()
+    run.asks(f"{sized(window)} per 1 h; {len(tricks) + len(lives)} tricks", window_bytes=window,
+             tricks=[name for name, _ in tricks + lives])
+    run.finds(f"{got} B, and {max(came.values())} B by any trick", received_bytes=got, bytes_by_trick=came)

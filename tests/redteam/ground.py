@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The ground that scenarios are fought on: a Weir, its attacker inside, and a judge outside.
+
+A scenario is a function that takes a Run. It says what it asks for (asks), attacks, and states what
+must hold (must). All of what it judges by is taken at the outside host, by a capture or by that
+host's kernel; where Weir's own figures appear, it is to see whether they tell the same.
+
+How fast this machine is must not matter: what must not be exceeded is judged at any speed, and what
+must be reached is waited for.
+"""
+
+import hashlib
+import json
+import os
+import random
+import re
+import struct
+import time
+import traceback
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import lab as laboratory
+import rates
+
+INSIDE_MAC, OUTSIDE_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+POINTS_MAX = 300  # of a series
+PATIENCE_S = 60
+UNDATED_NS = 2_000_000  # how late a stamp may be where probes can't be sent
+
+
+class Scenario(NamedTuple):
+    id: str
+    name: str
+    holds: str  # what must hold
+    function: Callable[["Run"], None]
+    needs: str  # why it can't be done to a Weir that is given; "": it can
+
+
+class Skipped(Exception):
+    """The scenario can't be run, and why."""
+
+
+class Unjudged(Exception):
+    """The attack did not come about as it should have: nothing is known."""
+
+
+SCENARIOS: list[Scenario] = []
+OWN_POLICY = "needs a policy of its own"
+OWN_LIFE = "needs to stop, kill and restart it"
+
+
+def scenario(identity: str, name: str, holds: str, needs: str = ""):
+    def enter(function):
+        SCENARIOS.append(Scenario(identity, name, holds, function, needs))
+        return function
+    return enter
+
+
+def sized(count: float) -> str:
+    """Bytes, as people read them."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(count) >= size:
+            return f"{count / size:.4g} {unit}"
+    return f"{count:.0f} B"
+
+
+def small(policy: Path, memory: str = "160 MiB") -> Path:
+    """With less memory, which a start has to touch, all of it."""
+    policy.write_text(re.sub(r"memory: .*", f"memory: {memory}", policy.read_text()))
+    return policy
+
+
+class Given(NamedTuple):
+    """A Weir that runs already, and the interfaces of the two hosts beside it."""
+
+    socket: Path
+    inside: tuple[str, str]  # network namespace ("": this one) and interface
+    outside: tuple[str, str]
+    source: str
+    destination: str
+    port: int
+    source_mac: str
+    destination_mac: str
+
+
+class GivenLab(laboratory.Lab):
+    """Nothing of it is made here, and nothing removed."""
+
+    def __init__(self, folder: Path, given: Given) -> None:  # pylint: disable=super-init-not-called
+        self.folder = folder
+        self.prefix = ""
+        self.hosts: list[str] = []
+        self.processes: list[laboratory.Process] = []
+        self.namespaces = {"datacenter": given.inside[0], "internet": given.outside[0]}
+
+    def exec(self, host: str) -> list[object]:
+        namespace = self.namespaces[host]
+        return ["ip", "netns", "exec", namespace] if namespace else []
+
+
+class GivenWeir(laboratory.Weir):
+    """Asked by its socket; never started, stopped or told anything that it would do."""
+
+    def __init__(self, path: Path) -> None:  # pylint: disable=super-init-not-called
+        self.path = path
+
+    def request(self, method: str, path: str, body: bytes = b"", sock: str = "") -> tuple[int, bytes]:
+        return laboratory.request(self.path, method, path, body)
+
+    def stop(self) -> None:
+        pass
+
+
+class Watch:
+    """A capture of what arrives outside, with its stamps on the raw clock, and how far to trust them."""
+
+    def __init__(self, run: "Run", host: str = "", interface: str = "", wire: str = "out0", snap: int = 128) -> None:
+        Run.watches += 1
+        self.run = run
+        self.clocks = laboratory.Clocks()
+        self.clocks.start()
+        host, interface = (host, interface) if host else run.outside
+        self.capture = laboratory.Capture(run.lab, host, interface, f"watch{Run.watches}", snap)
+        self.counts = Path(f"/proc/{self.capture.child.pid}/net/dev")
+        self.interface = interface
+        # The probes enter behind Weir, on the wire that it sends on.
+        self.probes = None if run.given else laboratory.Flood(run.lab, "box", wire, probe=True, seconds=600)
+        self.allowance_ns = float(UNDATED_NS)
+
+    def arrived(self) -> tuple[int, int]:
+        """Frames and bytes without FCS, by the host's kernel, since it booted."""
+        words = self.counts.read_text().partition(f"{self.interface}:")[2].splitlines()[0].split()
+        return int(words[1]), int(words[0])
+
+    def frames(self) -> list[laboratory.Frame]:
+        """Ends it. All frames but probes, with .ns on the raw clock."""
+        if self.probes is not None:
+            self.probes.end()
+        captured = self.capture.frames()
+        self.clocks.stop()
+        if self.probes is not None:
+            jitter, probed = rates.capture_jitter(captured, self.probes.text())
+            if probed < 20:
+                raise Unjudged(f"only {probed} frames dated the capture's clock")
+            self.allowance_ns = jitter + 2 * self.clocks.error_ns
+        return [frame._replace(ns=self.clocks.to_raw(frame.ns)) for frame in captured
+                if frame.ethertype != laboratory.PROBE_ETHERTYPE]
+
+
+class Run:
+    """One scenario as it is run: the means of its attack, and what comes of it."""
+
+    watches = 0
+
+    def __init__(self, item: Scenario, folder: Path, seed: int, scale: int, given: Given | None) -> None:
+        self.scenario = item
+        self.folder = folder
+        self.seed = seed
+        self.random = random.Random(f"{seed} {item.id}")
+        self.scale = scale  # 1: short
+        self.given = given
+        self.lab = GivenLab(folder, given) if given else laboratory.Lab(folder)
+        self.inside = ("datacenter", given.inside[1] if given else "dc0")
+        self.outside = ("internet", given.outside[1] if given else "net0")
+        self.weir: laboratory.Weir | None = None
+        self.asked: dict = {}
+        self.measured: dict = {}
+        self.asked_text = self.measured_text = ""
+        self.failed: list[str] = []
+        self.held = 0
+        self.notes: list[str] = []
+        self.series: list[dict] = []
+        self.events: list[dict] = []
+        self.digest: str | None = None
+        self.started_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+
+    # ---- what it says ----
+
+    def asks(self, text: str, **figures) -> None:
+        self.asked_text = text
+        self.asked.update(figures)
+
+    def finds(self, text: str, **figures) -> None:
+        self.measured_text = text
+        self.measured.update(figures)
+
+    def must(self, condition: bool, claim: str) -> None:
+        """claim: what holds if the condition does, with the figures."""
+        if condition:
+            self.held += 1
+        else:
+            self.failed.append(f"not so: {claim}")
+
+    def note(self, text: str) -> None:
+        """To be told with a pass: what was not judged."""
+        self.notes.append(text)
+
+    def seconds(self, raw_ns: float) -> float:
+        return round((raw_ns - self.started_ns) / 1e9, 6)
+
+    def now(self) -> int:
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+
+    def happens(self, what: str) -> int:
+        """An event for the evidence. Returns the raw clock."""
+        now = self.now()
+        self.events.append({"t_s": self.seconds(now), "what": what})
+        return now
+
+    def plot(self, name: str, frames: list[laboratory.Frame], limit_bytes: int) -> None:
+        """Cumulative wire bytes at the receiver, against a cap."""
+        total, points = 0, [[0.0, 0]]
+        for frame in frames:
+            total += frame.wire
+            points.append([self.seconds(frame.ns), total])
+        step = max(1, len(points) // POINTS_MAX)
+        kept = points[::step] + ([points[-1]] if (len(points) - 1) % step else [])
+        end = max(kept[-1][0], self.seconds(self.now()))
+        self.series.append({"name": name, "unit": "B", "points": kept + [[end, total]],
+                            "limit": [[0.0, limit_bytes], [end, limit_bytes]]})
+
+    # ---- the box ----
+
+    def start(self, policy: Path, commission: bool = True, **options) -> laboratory.Weir:
+        """Commissions and starts a Weir of the run's own."""
+        small(policy)
+        if commission:
+            self.lab.commission(policy)
+        self.weir = self.lab.weir(policy, **options)
+        self.learn()
+        return self.weir
+
+    def meet(self, make_policy: Callable[[], Path]) -> laboratory.Weir:
+        """The Weir that was given, or a new one by a policy between the usual two hosts."""
+        if self.given:
+            self.weir = GivenWeir(self.given.socket)
+            self.learn()
+            return self.weir
+        self.lab.pair()
+        return self.start(make_policy())
+
+    def learn(self) -> None:
+        self.digest = self.weir.status()["policy"]["digest"]
+
+    def addresses(self) -> dict:
+        """Of the frames of a flood."""
+        if not self.given:
+            return {}
+        return {"source": self.given.source, "destination": self.given.destination, "port": self.given.port,
+                "source_mac": self.given.source_mac, "destination_mac": self.given.destination_mac}
+
+    def flood(self, **options) -> laboratory.Flood:
+        """UDP datagrams, or the frames of a capture, from the inside."""
+        return laboratory.Flood(self.lab, *self.inside, **{**self.addresses(), "seconds": 600, **options})
+
+    def flood_of(self, stream: list[bytes], **options) -> laboratory.Flood:
+        """These frames, round and round."""
+        Run.watches += 1
+        path = self.folder / f"attack{Run.watches}.pcap"
+        laboratory.write_pcap(path, stream)
+        return laboratory.Flood(self.lab, *self.inside, capture=path, **{"seconds": 600, **options})
+
+    def root(self, status: dict | None = None) -> dict:
+        budgets = (status or self.weir.status())["budgets"]
+        return next(budget for budget in budgets if budget["parent"] is None)
+
+    def charged(self) -> int:
+        """To the root, as Weir tells it."""
+        return self.root()["charged_wire_bytes"]
+
+    # ---- waiting ----
+
+    def until(self, condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+        end = time.monotonic() + patience_s
+        while not condition():
+            if time.monotonic() > end:
+                raise Unjudged(f"{what}: not within {patience_s} s")
+            time.sleep(0.02)
+
+    def silent(self, watch: Watch, quiet_s: float = 0.4, patience_s: float = PATIENCE_S) -> None:
+        """Waits until nothing but probes has come for so long."""
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
+            before, probes = watch.arrived(), self.probes_sent(watch)
+            time.sleep(quiet_s)
+            if watch.arrived()[0] - before[0] <= self.probes_sent(watch) - probes + 1:
+                return
+        raise Unjudged(f"frames still come after {patience_s} s")
+
+    @staticmethod
+    def probes_sent(watch: Watch) -> int:
+        return 0 if watch.probes is None else watch.probes.text().count("\n")
+
+    def arrives(self, watch: Watch, frames: int = 20) -> None:
+        """Waits until so many more frames have come than probes."""
+        before = watch.arrived()[0] - self.probes_sent(watch)
+        self.until(lambda: watch.arrived()[0] - self.probes_sent(watch) >= before + frames, "frames that arrive")
+
+    # ---- judging ----
+
+    def must_keep_rate(self, watch: Watch, frames: list[laboratory.Frame], rate_bit_s: int, burst_bytes: int,
+                       what: str = "") -> float:
+        """rate x window + burst in every window of any length. Returns the worst window's excess, in bytes."""
+        worst = rates.worst_excess([frame.ns for frame in frames], [frame.wire for frame in frames],
+                                   rate_bit_s) if frames else 0
+        allowed = burst_bytes + rate_bit_s / 8e9 * watch.allowance_ns
+        self.must(worst <= allowed, f"{what}no window holds more than rate x window + {burst_bytes} B: the worst "
+                                    f"{worst:.0f} B, {allowed - burst_bytes:.0f} B allowed for late stamps")
+        return worst
+
+    def must_exhaust(self, got: int, cap: int, largest: int, what: str = "the cap") -> None:
+        """All of a cap but what can't hold one more frame, and not a byte over it."""
+        self.must(got <= cap, f"{got} B arrived, at most {what} of {cap} B")
+        self.must(got > cap - largest, f"{got} B arrived, all of {what} of {cap} B but less than a frame of {largest} B")
+
+    def must_be_charged(self, got: int, charged: int, what: str = "") -> None:
+        """What arrived against what Weir charged; a Weir that is given may serve others as well."""
+        if self.given:
+            self.must(got <= charged, f"{what}{got} B arrived, all charged ({charged} B)")
+        else:
+            self.must(got == charged, f"{what}{got} B arrived, {charged} B charged: the same")
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        self.lab.close()
+
+    def evidence(self, verdict: str, why: str, seconds: float) -> dict:
+        return {"id": self.scenario.id, "name": self.scenario.name, "holds": self.scenario.holds, "verdict": verdict,
+                "why": why, "seconds": round(seconds, 2), "asked": self.asked, "measured": self.measured,
+                "checks": self.held + len(self.failed), "policy_digest": self.digest, "series": self.series,
+                "events": self.events}
+
+
+def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | None) -> tuple[dict, Run | None]:
+    """Runs one scenario, whatever happens in it. Its evidence, and the run where there was one."""
+    begun = time.monotonic()
+    if given and item.needs:
+        bare = {"id": item.id, "name": item.name, "holds": item.holds, "verdict": "skip", "why": item.needs,
+                "seconds": 0.0, "asked": {}, "measured": {}, "checks": 0, "policy_digest": None, "series": [],
+                "events": []}
+        return bare, None
+    run = Run(item, folder, seed, scale, given)
+    verdict, why = "pass", ""
+    try:
+        item.function(run)
+        if run.held + len(run.failed) == 0:
+            raise Unjudged("it judged nothing")
+        why = "; ".join(run.notes)
+    except Skipped as reason:
+        verdict, why = "skip", str(reason)
+    except Exception as error:  # whatever broke: it is no pass, and the next one is still to be run
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        run.failed.append(f"could not be judged: {first}")
+        (folder / "traceback.log").write_text(traceback.format_exc())
+    finally:
+        run.close()
+    if run.failed:
+        verdict, why = "fail", "; ".join(run.failed)
+    return run.evidence(verdict, why, time.monotonic() - begun), run
+
+
+def digest_of(scenarios: list[dict]) -> str | None:
+    """One for all policies of a run; the policy's own where there was only one."""
+    digests = sorted({one["policy_digest"] for one in scenarios if one["policy_digest"]})
+    if len(digests) <= 1:
+        return digests[0] if digests else None
+    return hashlib.blake2b("\n".join(digests).encode(), digest_size=32).hexdigest()
+
+
+def numbers(frames: list[laboratory.Frame]) -> list[int]:
+    """Sequence numbers of a flood's datagrams."""
+    return [struct.unpack_from("<Q", frame.data, 42)[0] for frame in frames
+            if frame.ethertype == 0x0800 and frame.data[23] == 17]
+
+
+def process_memory(pid: int) -> dict[str, int]:
+    """What a process holds: resident bytes, mapped bytes, threads, open files."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    pick = {name: int(re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE)[1]) for name in ("VmRSS", "VmSize", "Threads")}
+    return {"resident_bytes": pick["VmRSS"] * 1024, "mapped_bytes": pick["VmSize"] * 1024,
+            "threads": pick["Threads"], "files": len(os.listdir(f"/proc/{pid}/fd"))}
+
+
+def write_json(path: Path, told: dict) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(told, indent=1) + "\n")
+    new.rename(path)

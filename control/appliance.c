@@ -36,7 +36,10 @@ weir_appliance_new(struct weir_config *config, struct weir_events *events)
 	if (appliance == NULL)
 		return NULL;
 	appliance->credit = weir_memory_alloc(sizeof(*appliance->credit), WEIR_NODE_ANY);
-	if (appliance->credit == NULL) {
+	appliance->starvation = calloc(WEIR_CLASSES_MAX, sizeof(*appliance->starvation));
+	if (appliance->credit == NULL || appliance->starvation == NULL) {
+		weir_memory_free(appliance->credit, sizeof(*appliance->credit));
+		free(appliance->starvation);
 		free(appliance);
 		return NULL;
 	}
@@ -55,6 +58,7 @@ weir_appliance_free(struct weir_appliance *appliance)
 	assert(appliance->ledger == NULL && appliance->n_ports == 0);
 	weir_memory_free(appliance->credit, sizeof(*appliance->credit));
 	weir_config_free(appliance->config);
+	free(appliance->starvation);
 	free(appliance);
 }
 

@@ -12,6 +12,7 @@
 #include "control/config.h"
 #include "control/ledger_thread.h"
 #include "control/slots.h"
+#include "control/starvation.h"
 #include "control/status.h"
 #include "dataplane/worker.h"
 #include "drivers/clock.h"
@@ -74,7 +75,9 @@ struct weir_appliance {
 
 	struct weir_dataplane *dataplane;
 	struct weir_worker_watch workers[WEIR_WORKERS_MAX];
-	bool ledger_slow; /* and told (watch.c) */
+	bool ledger_slow;                   /* and told (watch.c) */
+	struct weir_starvation *starvation; /* of classes, by slot (watch.c) */
+	uint64_t starvation_ns;             /* of the last look */
 
 	/* The policy in force: how config's classes and budgets are called elsewhere. */
 	uint64_t generation;

@@ -167,6 +167,7 @@ bind_change(struct weir_appliance *appliance, struct weir_config *config, struct
 		                          now_tsc);
 		weir_dataplane_class_totals(appliance->dataplane, plan->slots[i], &base);
 		weir_slots_set_base(appliance->slots, plan->slots[i], &base);
+		weir_starvation_forget(&appliance->starvation[plan->slots[i]]);
 	}
 	free(appliance->class_slots);
 	free(appliance->budget_ids);

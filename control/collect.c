@@ -67,6 +67,7 @@ collect_classes(const struct weir_appliance *appliance, struct weir_status *stat
 		shown->rate_bit_s = class->rate_bit_s;
 		shown->burst_bytes = class->burst_bytes;
 		shown->backlog_bytes = class->backlog_bytes;
+		shown->starved = appliance->starvation[slot].starved;
 		weir_dataplane_class_totals(appliance->dataplane, slot, &shown->totals);
 		shown->totals.tx_frames -= base->tx_frames;
 		shown->totals.tx_wire_bytes -= base->tx_wire_bytes;

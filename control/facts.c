@@ -181,6 +181,8 @@ static const struct weir_fact class[] = {
            totals.dropped_wire_bytes, "Wire bytes of the class that were dropped"),
     METRIC(GAUGE, "queued_bytes", NULL, "bytes", U64, struct weir_status_class, totals.queued_bytes,
            "Wire bytes that wait"),
+    METRIC(GAUGE, "starved", NULL, NULL, BOOL, struct weir_status_class, starved,
+           "1: for seconds most of what came for the class was dropped, or nothing of it left"),
 };
 const struct weir_facts weir_facts_class = FACTS("weir_class", "class", class);
 

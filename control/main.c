@@ -223,6 +223,7 @@ on_pulse(evutil_socket_t fd, short what, void *arg)
 	weir_appliance_pulse(box->appliance);
 	weir_watch_workers(box->appliance, weir_clock_boot_ns());
 	weir_watch_ledger(box->appliance, weir_clock_boot_ns());
+	weir_watch_classes(box->appliance, weir_clock_boot_ns());
 }
 
 static void

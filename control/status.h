@@ -71,6 +71,7 @@ struct weir_status_class {
 	uint64_t rate_bit_s;
 	uint64_t burst_bytes;
 	uint64_t backlog_bytes;
+	bool starved; /* starvation.h */
 	struct weir_class_totals totals;
 };
 

@@ -2,6 +2,7 @@
 #include "control/watch.h"
 
 #include "control/hardware.h"
+#include "control/policy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -75,6 +76,52 @@ weir_watch_ledger(struct weir_appliance *appliance, uint64_t now_ns)
 		weir_events_post(appliance->events, WEIR_INFO, "ledger_resumed",
 		                 "ledger: the disk answers again");
 	}
+}
+
+/* One class. tell: whether to post what has become of it. */
+static enum weir_starvation_change
+look_at_class(struct weir_appliance *appliance, uint32_t index, bool tell)
+{
+	const struct weir_config_class *class = &appliance->config->classes[index];
+	uint32_t slot = appliance->class_slots[index];
+	struct weir_starvation *starvation = &appliance->starvation[slot];
+	struct weir_class_totals totals;
+	enum weir_starvation_change change;
+
+	weir_dataplane_class_totals(appliance->dataplane, slot, &totals);
+	change = weir_starvation_look(starvation, &totals, class->rate_bit_s,
+	                              weir_policy_largest_frame(appliance->config));
+	if (change == WEIR_STARVATION_BEGINS && tell)
+		weir_events_post(appliance->events, WEIR_ALARM, "class_starved",
+		                 "class %s: in %u s %" PRIu64 " bytes left and %" PRIu64
+		                 " were dropped, %" PRIu64 " wait; its rate is %" PRIu64 " bit/s",
+		                 class->name, WEIR_STARVATION_SECONDS, starvation->left_bytes,
+		                 starvation->dropped_bytes, totals.queued_bytes, class->rate_bit_s);
+	else if (change == WEIR_STARVATION_ENDS && tell)
+		weir_events_post(appliance->events, WEIR_INFO, "class_recovered",
+		                 "class %s: most of what comes leaves again", class->name);
+	return change;
+}
+
+void
+weir_watch_classes(struct weir_appliance *appliance, uint64_t now_ns)
+{
+	uint32_t changes[WEIR_STARVATION_ENDS + 1] = {0};
+	const uint32_t *begun = &changes[WEIR_STARVATION_BEGINS];
+	const uint32_t *ended = &changes[WEIR_STARVATION_ENDS];
+
+	if (now_ns - appliance->starvation_ns < WEIR_NS_PER_S)
+		return;
+	appliance->starvation_ns = now_ns;
+	for (uint32_t i = 0; i < appliance->config->n_classes; i++)
+		changes[look_at_class(appliance, i, *begun + *ended < WEIR_WATCH_STARVED_MAX)]++;
+	if (*begun + *ended <= WEIR_WATCH_STARVED_MAX)
+		return;
+	weir_events_post(appliance->events, *begun > 0 ? WEIR_ALARM : WEIR_INFO,
+	                 *begun > 0 ? "class_starved" : "class_recovered",
+	                 "in all, %" PRIu32 " classes have begun to starve and %" PRIu32
+	                 " have ceased to: the status tells which",
+	                 *begun, *ended);
 }
 
 /* Empties the rings of a port that is down, once no worker uses it. */

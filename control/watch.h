@@ -5,13 +5,20 @@
 
 #include "control/appliance.h"
 
-#define WEIR_WATCH_STALL_NS WEIR_NS_PER_S /* a worker or disk that stands still so long is told */
+#define WEIR_WATCH_STALL_NS    WEIR_NS_PER_S /* a worker or disk that stands still so long is told */
+#define WEIR_WATCH_STARVED_MAX 16U           /* classes named in one second */
 
 /* Control thread, every 50 ms. now_ns: CLOCK_BOOTTIME. */
 void weir_watch_workers(struct weir_appliance *appliance, uint64_t now_ns);
 
 /* Looks whether the disk holds the ledger up. Control thread, every 50 ms. */
 void weir_watch_ledger(struct weir_appliance *appliance, uint64_t now_ns);
+
+/*
+ * Looks each second whether classes get through (starvation.h), and posts an alarm for those that
+ * don't; for at most WEIR_WATCH_STARVED_MAX by name at a time. Control thread, every 50 ms.
+ */
+void weir_watch_classes(struct weir_appliance *appliance, uint64_t now_ns);
 
 /*
  * Asks each port for its link's state and tells the workers. Nothing of it goes to the other port:

@@ -49,8 +49,8 @@ def wait_event(run: Run, kind: str, patience_s: float = 20) -> dict | None:
     return None
 
 
-def whole(run: Run, turn, what: str) -> tuple[int, int]:
-    """Runs a turn until one loses nothing: the figures of the best. turn() returns sent and received."""
+def repeat(turn) -> tuple[int, int]:
+    """Turns until one seems to have lost nothing. turn() returns sent and received; returns the best."""
     best = (1, 0)
     for _ in range(TURNS):
         sent, received = turn()
@@ -58,7 +58,14 @@ def whole(run: Run, turn, what: str) -> tuple[int, int]:
             best = (sent, received)
         if received == sent:
             break
-    run.must(best[0] == best[1], f"{what}: {best[1]} of {best[0]} frames arrived")
+    return best
+
+
+def must_be_whole(run: Run, turns: list[tuple[int, int, int]], frames: list[laboratory.Frame], what: str) -> tuple[int, int]:
+    """Of turns (when each began and ended, what it sent), one lost nothing. Its figures, or the best's."""
+    score = [(sent, sum(begun <= frame.ns < ended for frame in frames)) for begun, ended, sent in turns]
+    best = max(score, key=lambda one: one[1] / one[0])
+    run.must(best[0] == best[1], f"{what}: {best[1]} of {best[0]} frames arrived, in the best of {len(turns)} turns")
     return best
 
 
@@ -75,20 +82,20 @@ def displace(run: Run) -> None:
     flood = run.flood(rate=60_000_000, bytes=FLOOD_FRAME)
     run.happens("the flood begins")
     run.arrives(watch)
-    passed: list[int] = []
+    turns: list[tuple[int, int, int]] = []
+
+    def api_frames() -> int:
+        return laboratory.named(run.weir.status()["classes"], "api")["tx_frames"]
 
     def turn() -> tuple[int, int]:
         """The others' traffic, at two thirds of what is theirs."""
-        begun = run.now()
+        begun, before = run.now(), api_frames()
         sent, _ = run.flood(rate=4_000_000, bytes=CHAT_FRAME, port=443, seconds=2 * run.scale).result(60)
         time.sleep(0.4)
-        passed.append(begun)
-        api = laboratory.named(run.weir.status()["classes"], "api")
-        passed.append(api["tx_frames"])
-        return sent, api["tx_frames"] - (passed[-3] if len(passed) > 2 else 0)
+        turns.append((begun, run.now(), sent))
+        return sent, api_frames() - before
 
-    # Weir's own count says when a turn is done; what arrived is counted below.
-    sent, _ = whole(run, turn, "Weir's count of the others")
+    repeat(turn)
     alarm = wait_event(run, "class_starved")
     flood.end()
     run.silent(watch, 0.8)
@@ -101,14 +108,13 @@ def displace(run: Run) -> None:
         charged = laboratory.named(status["budgets"], name)["charged_wire_bytes"]
         run.must(got == charged, f"{name}: {got} B arrived, {charged} B charged")
     run.must_keep_rate(watch, by_class["bulk"], rate, 64_000, "the flood: ")
-    lost = laboratory.named(status["classes"], "api")["dropped_frames"]
-    run.must(lost == 0, f"{lost} frames of the others were dropped")
+    sent, arrived = must_be_whole(run, turns, by_class["api"], "the others")
     run.must(alarm is not None and alarm["severity"] == "alarm" and "bulk" in alarm["message"],
              f"an alarm names the class that is flooded: {alarm and alarm['message']}")
     run.asks("60 Mbit/s into a class of 5, others at 4 of their 6", flood_bit_s=60_000_000, class_bit_s=rate,
              others_bit_s=4_000_000)
-    run.finds(f"all {sent} frames of the others; alarm: {alarm['message'] if alarm else 'none'}", others_frames=sent,
-              others_dropped=lost, alarm=alarm)
+    run.finds(f"{arrived} of {sent} frames of the others; alarm: {alarm['message'] if alarm else 'none'}", others_sent=sent,
+              others_received=arrived, alarm=alarm)
 
 
 # ---- the policy ----
@@ -168,11 +174,16 @@ def policy(run: Run) -> None:
 
     watch = Watch(run)
     flood = run.flood(rate=100_000_000, bytes=FLOOD_FRAME)
-    got = rename(run, cap, leaf_cap, watch)
+    names = rename(run, cap, leaf_cap, watch)
     wins = race(run, own)
     flood.end()
     run.must(wins >= 1, f"{wins} of the racing policies were put in force, one after the other")
     frames = watch.frames()
+    got = [sum(frame.wire for frame in frames if begun <= frame.ns < ended)
+           for begun, ended in zip([0, *names], [*names, run.now()])]
+    for each, name in zip(got, ("leaf", "other")):
+        run.must_exhaust(each, leaf_cap, LARGEST, f"the cap of {name}")
+    run.must(got[2] == 0, f"{got[2]} B more by a name that was used up before")
     received = sum(frame.wire for frame in frames)
     run.must(received <= cap, f"{received} B arrived, at most the root's {cap} B")
     run.must(received == run.charged(), f"{received} B arrived, {run.charged()} B charged")
@@ -183,17 +194,14 @@ def policy(run: Run) -> None:
 
 
 def rename(run: Run, cap: int, leaf_cap: int, watch: Watch) -> list[int]:
-    """Someone who may apply policies uses up a budget, then calls it otherwise, and again as before."""
-    came = []
+    """Someone who may apply policies uses up a budget, then calls it otherwise, and again as before.
 
+    Returns when the names were in force.
+    """
     def spend(name: str) -> None:
-        before = watch.arrived()[0] - run.probes_sent(watch)
-        charged = run.charged()
-        run.until(lambda: laboratory.named(run.weir.status()["budgets"], name)["caps"][0]["remaining_bytes"] < LARGEST
-                  or run.root()["caps"][0]["remaining_bytes"] < LARGEST, f"the cap of {name}")
+        run.until(lambda: laboratory.named(run.weir.status()["budgets"], name)["caps"][0]["remaining_bytes"] < LARGEST,
+                  f"the cap of {name}")
         run.silent(watch, 0.3)
-        came.append(run.charged() - charged)
-        del before
 
     def apply(path: Path, wanted: int) -> str:
         code, answer = run.weir.request("POST", "/v1/policy", path.read_bytes())
@@ -201,17 +209,15 @@ def rename(run: Run, cap: int, leaf_cap: int, watch: Watch) -> list[int]:
         return answer.decode()
 
     spend("leaf")
-    run.happens("leaf is used up; renamed")
+    renamed = run.happens("leaf is used up; renamed")
     apply(tree(run, "other", cap, leaf_cap), 200)
     spend("other")
-    run.happens("and back")
+    back = run.happens("and back")
     apply(tree(run, "leaf", cap, leaf_cap), 200)
     spend("leaf")
-    run.must(came[0] <= leaf_cap and came[1] <= leaf_cap, f"{came[0]} and {came[1]} B by two names, each at most {leaf_cap} B")
-    run.must(came[2] == 0, f"{came[2]} B more by a name that was used up before")
     said = apply(tree(run, "leaf", cap, leaf_cap, root="sum"), 409)
     run.must("root" in said, f"the root can't be renamed: {said.strip()}")
-    return came
+    return [renamed, back]
 
 
 def race(run: Run, own: Path) -> int:
@@ -338,7 +344,8 @@ def api(run: Run) -> None:
         time.sleep(0.3)
         return frames, min(frames, watch.arrived()[0] - run.probes_sent(watch) - first)
 
-    best = whole(run, turn, "under abuse") if not run.given else turn()
+    best = repeat(turn) if not run.given else turn()
+    run.must(best[0] == best[1] or bool(run.given), f"under abuse: {best[1]} of {best[0]} frames arrived")
     # And more than the rate: the limit holds meanwhile.
     if not run.given:
         run.flood(rate=3 * rate, bytes=FLOOD_FRAME, seconds=0.7).result(30)
@@ -395,21 +402,19 @@ def employees(run: Run) -> None:
     out, side = Watch(run), Watch(run, "employees", "emp0", "out1")
     bulk = [laboratory.Flood(run.lab, "datacenter", "dc1", rate=80_000_000, bytes=FLOOD_FRAME, seconds=600, port=port)
             for port in (6514, 8888)]
-    # The same bulk by the API's link and port is just API: it stays within that class's rate.
     run.happens("logs and notebooks begin")
     run.arrives(side)
-    sent_all = 0
+    turns: list[tuple[int, int, int]] = []
 
     def turn() -> tuple[int, int]:
-        nonlocal sent_all
-        first = laboratory.named(run.weir.status()["classes"], "api")["tx_frames"]
+        begun, before = run.now(), out.arrived()[0] - run.probes_sent(out)
         sent, _ = laboratory.Flood(run.lab, "datacenter", "dc0", rate=5_000_000, bytes=CHAT_FRAME, seconds=2 * run.scale,
                                    port=443).result(60)
-        sent_all += sent
         time.sleep(0.3)
-        return sent, laboratory.named(run.weir.status()["classes"], "api")["tx_frames"] - first
+        turns.append((begun, run.now(), sent))
+        return sent, min(sent, out.arrived()[0] - run.probes_sent(out) - before)
 
-    whole(run, turn, "the API")
+    repeat(turn)
     run.until(lambda: laboratory.named(run.weir.status()["budgets"], "employees")["caps"][0]["remaining_bytes"] < LARGEST,
               "the employees' budget")
     run.silent(side, 0.3)
@@ -427,9 +432,8 @@ def employees(run: Run) -> None:
     run.must_exhaust(side_bytes, own, LARGEST, "the employees' budget")
     run.must(got["logs"] <= part, f"logs: {got['logs']} B arrived, at most {part} B")
     run.must(got["api"] + side_bytes <= total, f"{got['api'] + side_bytes} B arrived in all, at most the total of {total} B")
-    lost = laboratory.named(status["classes"], "api")["dropped_frames"]
-    run.must(lost == 0, f"{lost} frames of the API were dropped")
+    sent, arrived = must_be_whole(run, turns, api_frames, "the API")
     run.plot("to the employees", bulk_frames, own)
     run.asks(f"employees {own} B of {total} B; 160 Mbit/s offered", employees_bytes=own, total_bytes=total, logs_bytes=part)
-    run.finds(f"employees {side_bytes} B, logs {got['logs']} B; API {len(api_frames)} of {sent_all} frames",
-              received_bytes=got, api_frames=len(api_frames), api_sent=sent_all)
+    run.finds(f"employees {side_bytes} B, logs {got['logs']} B; API {arrived} of {sent} frames",
+              received_bytes=got, api_received=arrived, api_sent=sent)

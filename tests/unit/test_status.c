@@ -62,6 +62,7 @@ make_status(void)
 	    .budget = "total",
 	    .rate_bit_s = 1000000000000,
 	    .burst_bytes = 64000,
+	    .starved = true,
 	    .totals = {.tx_frames = 7, .queued_bytes = UINT64_MAX},
 	};
 	status->classes[1] = (struct weir_status_class){.name = "b", .budget = "api"};
@@ -275,6 +276,7 @@ test_metrics(void)
 	    "reason=\"runt\"} 0\n",
 	    "weir_class_rate_bits_per_second{class=\"api\"} 1000000000000\n",
 	    "weir_class_queued_bytes{class=\"api\"} 18446744073709551615\n",
+	    "weir_class_starved{class=\"api\"} 1\n",
 	    "weir_budget_charged_wire_bytes_total{budget=\"total\"} 588\n",
 	    "weir_cap_used_bytes{budget=\"total\",window_seconds=\"lifetime\"} 588\n",
 	    "weir_cap_limit_bytes{budget=\"total\",window_seconds=\"1.5\"} 900\n",

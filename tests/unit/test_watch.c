@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-#define PORT_ID 3U
+#define PORT_ID    3U
+#define CLASSES    (WEIR_WATCH_STARVED_MAX + 4U)
+#define FIRST_SLOT 7U
 
 static struct {
 	bool up;
@@ -21,6 +23,7 @@ static struct {
 	int program_result;
 	bool programmed; /* since it was last forgotten */
 	uint32_t programs, cuts, stops, emptied;
+	struct weir_class_totals totals; /* of each class */
 } world;
 
 bool __wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);
@@ -31,6 +34,8 @@ void __wrap_weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint1
 uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
 
+void __wrap_weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_t slot,
+                                        struct weir_class_totals *totals);
 void __wrap_weir_port_stop(struct weir_port *port);
 void __wrap_weir_port_cut(const struct weir_port *port);
 int __wrap_weir_hardware_program(struct weir_appliance *appliance, uint32_t port, char *error);
@@ -133,6 +138,15 @@ __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token
 	CU_ASSERT_EQUAL(token, world.fences);
 	CU_ASSERT(!wait);
 	return world.quiescent;
+}
+
+void
+__wrap_weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_t slot,
+                                   struct weir_class_totals *totals)
+{
+	(void)dataplane;
+	CU_ASSERT(slot >= FIRST_SLOT);
+	*totals = world.totals;
 }
 
 static struct weir_appliance *
@@ -386,6 +400,61 @@ test_breach(void)
 	free_appliance(appliance);
 }
 
+/* A second, in twenty looks. */
+static void
+pass_second(struct weir_appliance *appliance, uint64_t *now_ns, uint64_t dropped)
+{
+	world.totals.tx_wire_bytes += 1000;
+	world.totals.dropped_wire_bytes += dropped;
+	for (int i = 0; i < 20; i++) {
+		*now_ns += 50 * WEIR_NS_PER_MS;
+		weir_watch_classes(appliance, *now_ns);
+	}
+}
+
+static void
+test_starved_classes(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+	struct weir_config config = {.n_classes = CLASSES};
+	uint64_t now_ns = 5 * WEIR_NS_PER_S;
+	uint32_t slots[CLASSES];
+	uint64_t n = 1;
+
+	weir_events_free(appliance->events);
+	appliance->events = weir_events_new(256);
+	config.classes = calloc(CLASSES, sizeof(*config.classes));
+	appliance->starvation = calloc(WEIR_CLASSES_MAX, sizeof(*appliance->starvation));
+	CU_ASSERT_FATAL(config.classes != NULL && appliance->starvation != NULL &&
+	                appliance->events != NULL);
+	for (uint32_t i = 0; i < CLASSES; i++) {
+		slots[i] = FIRST_SLOT + i;
+		snprintf(config.classes[i].name, WEIR_NAME_SIZE, "class%u", i);
+		config.classes[i].rate_bit_s = 8000000;
+	}
+	appliance->config = &config;
+	appliance->class_slots = slots;
+	for (uint32_t i = 0; i <= WEIR_STARVATION_SECONDS; i++) {
+		CU_ASSERT_FALSE(event_is(appliance, n, "class_starved"));
+		pass_second(appliance, &now_ns, 9000);
+	}
+	/* The first ones by name, the others as a number; and no more of it. */
+	pass_second(appliance, &now_ns, 9000);
+	for (; n <= WEIR_WATCH_STARVED_MAX + 1; n++)
+		CU_ASSERT_TRUE(event_is(appliance, n, "class_starved"));
+	CU_ASSERT_TRUE(appliance->starvation[slots[CLASSES - 1]].starved);
+	CU_ASSERT_FALSE(event_is(appliance, n, "class_starved"));
+	for (uint32_t i = 0; i <= WEIR_STARVATION_SECONDS; i++)
+		pass_second(appliance, &now_ns, 0);
+	for (uint64_t last = n + WEIR_WATCH_STARVED_MAX; n <= last; n++)
+		CU_ASSERT_TRUE(event_is(appliance, n, "class_recovered"));
+	CU_ASSERT_FALSE(event_is(appliance, n, "class_recovered"));
+	CU_ASSERT_FALSE(appliance->starvation[slots[CLASSES - 1]].starved);
+	free(appliance->starvation);
+	free(config.classes);
+	free_appliance(appliance);
+}
+
 static const struct weir_test tests[] = {
     {"a link goes down and up", test_down_and_up},
     {"a link that was down between two looks", test_short_flap},
@@ -394,6 +463,7 @@ static const struct weir_test tests[] = {
     {"limits come before the first frame", test_limits},
     {"a port that is to be started anew", test_restart_asked},
     {"a port that sent too much", test_breach},
+    {"classes that starve", test_starved_classes},
 };
 
 int

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""tools/redteam itself: its evidence, a Weir that is given, what it leaves behind. The scenarios run in tools/check."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import lab as laboratory
+import pytest
+
+REDTEAM = laboratory.REPOSITORY / "tools/redteam"
+ENVIRONMENT = {**os.environ, "WEIR_BUILD": str(laboratory.BUILD)}
+
+
+def redteam(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess:
+    return subprocess.run([str(REDTEAM), *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout, check=False, env=ENVIRONMENT)
+
+
+def test_usage():
+    done = redteam("--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        f"S{number}" for number in range(1, 13)] + ["S12s", "S13", "S14", "S15"]
+    for wrong in (["--only", "S16"], ["--scale", "0"], ["--inside", "dc0"], ["--weir", "/nowhere"], ["more"]):
+        done = redteam(*wrong)
+        assert done.returncode == 2 and done.stderr and not done.stdout, wrong
+
+
+def test_a_weir_that_is_given(pair):
+    """Attacked from the hosts beside it; it runs on as before, and its evidence is whole."""
+    policy = pair.pair_policy("20 Mbit/s", "64 KB", "drop", caps="{limit: 40 MB}")
+    pair.commission(policy)
+    weir = pair.weir(policy)
+    digest, path = weir.status()["policy"]["digest"], pair.folder / "told.json"
+    done = redteam("--inside", f"{pair.name('datacenter')}:dc0", "--outside", f"{pair.name('internet')}:net0", "--socket",
+                   pair.folder / "control.sock", "--only", "S1,S4,S6,S9", "--seed", 7, "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("redteam: 3 passed, 0 failed\n")
+    told = json.loads(path.read_text())
+    assert (told["kind"], told["seed"], told["policy_digest"]) == ("redteam", 7, digest)
+    assert {one["id"]: one["verdict"] for one in told["scenarios"]} == {"S1": "pass", "S4": "skip", "S6": "pass", "S9": "pass"}
+    for one in told["scenarios"]:
+        assert one["why"] if one["verdict"] == "skip" else one["asked"] and one["measured"] and one["checks"], one
+    series, = told["scenarios"][0]["series"]
+    points = series["points"]
+    assert series["unit"] == "B" and points == sorted(points) and 2 < len(points) < 400
+    assert points[-1][1] == told["scenarios"][0]["measured"]["received_bytes"] <= series["limit"][0][1]
+    assert weir.status()["policy"]["digest"] == digest
+    weir.stop()
+
+
+def namespaces(pid: int) -> dict[str, int]:
+    """Of a red team: name and inode."""
+    return {path.name: path.stat().st_ino for path in Path("/run/netns").glob(f"weir-{pid}-*")}
+
+
+def inhabitants(inodes: set[int]) -> list[bytes]:
+    """Command lines of the processes in these network namespaces."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "ns/net").stat().st_ino in inodes:
+                found.append((path / "cmdline").read_bytes())
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_nothing_is_left_behind(number, status):
+    """Interrupted in the middle of an attack; killed, it is the next one that cleans up."""
+    with subprocess.Popen([REDTEAM, "--only", "S8"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env=ENVIRONMENT) as process:
+        pid, end = process.pid, time.monotonic() + 60
+        while sum(b"/flood\0" in line and b"\0-r\0" in line for line in inhabitants(set(namespaces(pid).values()))) < 6:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        made = set(namespaces(pid).values())
+        process.send_signal(number)
+        process.wait(60)
+    assert process.returncode == status
+    if number == signal.SIGKILL:
+        assert namespaces(pid) and inhabitants(made)
+        redteam("--only", "S12s")  # it runs nothing, and cleans up before
+    assert not namespaces(pid) and not inhabitants(made)
+    assert not list(Path(tempfile.gettempdir()).glob(f"weir-red-{pid}-*"))

@@ -192,12 +192,15 @@ class Capture(Process):
     """tcpdump of what arrives at an interface, with the kernel's nanosecond timestamps."""
 
     def __init__(self, lab: "Lab", host: str, interface: str, name: str = "capture",
-                 snap: int = 128) -> None:
+                 snap: int = 128, immediate: bool = False) -> None:
+        """immediate: frames are handed over one by one, and none has to be waited for."""
         self.path = lab.folder / f"{name}.pcap"
+        self.settle_s = 0.1 if immediate else 1.2
         log = lab.folder / f"{name}.log"
         log.unlink(missing_ok=True)
         super().__init__(lab.exec(host) + PRIVILEGED + ["tcpdump", "-i", interface, "-Q", "in", "-n", "-s", snap,
                                            "-B", 65536, "--time-stamp-precision=nano", "-Z", "root",
+                                           *(["--immediate-mode"] if immediate else []),
                                            "-w", self.path], log)
         lab.processes.append(self)
         self.wait_for("listening on", 10)
@@ -205,7 +208,7 @@ class Capture(Process):
     def frames(self) -> list[Frame]:
         """Ends the capture and reads it. Fails if the kernel dropped anything from it."""
         if self.running():
-            time.sleep(1.2)  # the kernel hands frames over in blocks, at the latest after a second
+            time.sleep(self.settle_s)  # the kernel hands frames over in blocks, at the latest after a second
             self.end(signal.SIGINT)
         dropped = re.search(r"(\d+) packets? dropped by kernel", self.text())
         assert dropped is not None and int(dropped[1]) == 0, self.text()

@@ -121,7 +121,8 @@ class Watch:
         self.clocks = laboratory.Clocks()
         self.clocks.start()
         host, interface = (host, interface) if host else run.outside
-        self.capture = laboratory.Capture(run.lab, host, interface, f"watch{Run.watches}", snap)
+        self.capture = laboratory.Capture(run.lab, host, interface, f"watch{Run.watches}", snap,
+                                          immediate=True)
         self.counts = Path(f"/proc/{self.capture.child.pid}/net/dev")
         self.interface = interface
         # The probes enter behind Weir, on the wire that it sends on.

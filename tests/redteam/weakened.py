@@ -96,10 +96,18 @@ def judge(weakness: Weakness, told: dict[str, dict]) -> list[tuple[bool, str]]:
 
 def main(options) -> int:
     passed = failed = 0
+    every = weaknesses()
+    wanted = options.only.split(",") if options.only else [weakness.name for weakness in every]
+    if unknown := set(wanted) - {weakness.name for weakness in every}:
+        print(f"tools/redteam: --only {','.join(sorted(unknown))}: expected some of "
+              f"{','.join(weakness.name for weakness in every)}", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="weir-weakened-") as name:
         folder = Path(name)
         tree = Tree(folder)
-        for weakness in weaknesses():
+        for weakness in every:
+            if weakness.name not in wanted:
+                continue
             try:
                 tree.patch(weakness.patch)
                 lines = judge(weakness, fight(tree.make(), weakness.scenarios, options.seed, folder / "told.json"))

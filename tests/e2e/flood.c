@@ -267,6 +267,8 @@ run_probe(struct flood *flood)
 	uint64_t end = start + (uint64_t)(flood->seconds * (double)WEIR_NS_PER_S);
 	uint8_t frame[WEIR_FRAME_MIN_BYTES] = {0};
 
+	(void)setvbuf(stdout, NULL, _IOLBF,
+	              0); /* who counts what arrives has to know these at once */
 	memcpy(frame, flood->destination_mac, 6);
 	memcpy(frame + 6, flood->source_mac, 6);
 	frame[12] = PROBE_ETHERTYPE >> 8;

@@ -287,9 +287,9 @@ class Run:
             return
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
-            before, probes = watch.arrived(), self.probes_sent(watch)
+            before = self.came(watch)
             time.sleep(quiet_s)
-            if watch.arrived()[0] - before[0] <= self.probes_sent(watch) - probes + 1:
+            if self.came(watch) <= before + 1:
                 return
         raise Unjudged(f"frames still come after {patience_s} s")
 
@@ -297,10 +297,14 @@ class Run:
     def probes_sent(watch: Watch) -> int:
         return 0 if watch.probes is None else watch.probes.text().count("\n")
 
+    def came(self, watch: Watch) -> int:
+        """Frames that have come by now, but for probes: these to within one."""
+        return watch.arrived()[0] - self.probes_sent(watch)
+
     def arrives(self, watch: Watch, frames: int = 20) -> None:
-        """Waits until so many more frames have come than probes."""
-        before = watch.arrived()[0] - self.probes_sent(watch)
-        self.until(lambda: watch.arrived()[0] - self.probes_sent(watch) >= before + frames, "frames that arrive")
+        """Waits until so many more frames have come."""
+        before = self.came(watch)
+        self.until(lambda: self.came(watch) >= before + frames, "frames that arrive")
 
     # ---- judging ----
 

@@ -394,5 +394,5 @@ def process_memory(pid: int) -> dict[str, int]:
 
 def write_json(path: Path, told: dict) -> None:
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(told, indent=1) + "\n")
+    new.write_text(json.dumps(told) + "\n")
     new.rename(path)

@@ -14,6 +14,7 @@
 #define MBIT          UINT64_C(1000000)
 #define MS            ((uint64_t)WEIR_NS_PER_MS)
 #define ROUND_NS      (5 * WEIR_NS_PER_US)
+#define SLOW_ROUND_NS (50 * WEIR_NS_PER_US) /* where many looks have to pass */
 #define LONG_ROUND_NS (500 * WEIR_NS_PER_US)
 #define LOOK_NS       WEIR_HARDWARE_LOOK_NS
 #define STEP_NS       WEIR_NS_PER_MS
@@ -346,6 +347,7 @@ test_counters(void)
 
 		for (uint32_t n = 0; n < TRIES; n++) {
 			open_box(devices[d], false, n);
+			sim.shortest_round_ns = sim.longest_round_ns = SLOW_ROUND_NS;
 			for (uint32_t i = 0; i < sim.policy.n_classes; i++)
 				offer(i, sim.policy.classes[i].rate_bit_s / 2);
 			weir_hwsim_run(&sim, 700 * MS);
@@ -381,6 +383,7 @@ test_stuck(void)
 
 		for (uint32_t n = 0; n < TRIES; n++) {
 			open_box(devices[d], false, n);
+			sim.shortest_round_ns = sim.longest_round_ns = SLOW_ROUND_NS;
 			weir_hwsim_run(&sim, WARM_UP_NS);
 			starts = sim.outside->starts;
 			sim.outside->cheat.never_completes = true;

@@ -114,7 +114,9 @@ def test_worked_policies(ctl, name, code, first, day):
     assert (done.returncode, done.stderr) == (code, "")
     assert re.match(first, done.stdout.splitlines()[1])
     assert ("RISK ACCEPTED" in done.stdout) == (name == "public")
+    assert ("there is no witness" in done.stdout) == (name == "lab")
     told = json.loads(ctl("--json", "plan", POLICIES / f"{name}.yaml").stdout)
+    assert told["witness"] == {"inference": "tpm", "campus": "file", "lab": "none", "public": "file"}[name]
     own = total(told, told["asset"]["compression"])
     assert own["after_s"] == day and own["never"] is (day is None)
     # Every part is in the answer once, and no part of it is worse than the whole.

@@ -241,12 +241,13 @@ weir_plan_json(const struct weir_plan_report *report)
 	              number(asset->weights_bytes), "compression", asset->compression, "survive_s",
 	              seconds(asset->survive_ns), "accept_risk",
 	              accepted ? asset->accept_risk : NULL, "assumed", report->assumed));
-	json_t *json = weir_command_json(
-	    json_pack("{s:s, s:s, s:b, s:o, s:b, s:o, s:o, s:f}", "kind", "weirctl.plan", "file",
-	              file, "ok", report->survives || accepted, "asset", asset_json, "survives",
-	              report->survives, "needs_bytes", number(own->need_bytes), "could_leave_bytes",
-	              number(report->leaves_bytes), "could_leave_models",
-	              (double)report->leaves_bytes / (double)own->need_bytes));
+	json_t *json = weir_command_json(json_pack(
+	    "{s:s, s:s, s:s, s:s, s:b, s:o, s:b, s:o, s:o, s:f}", "kind", "weirctl.plan", "version",
+	    WEIR_VERSION, "witness", weir_witness_kind_name(report->config->appliance.witness),
+	    "file", file, "ok", report->survives || accepted, "asset", asset_json, "survives",
+	    report->survives, "needs_bytes", number(own->need_bytes), "could_leave_bytes",
+	    number(report->leaves_bytes), "could_leave_models",
+	    (double)report->leaves_bytes / (double)own->need_bytes));
 
 	free(file);
 	set(json, "paths", paths_json(report));

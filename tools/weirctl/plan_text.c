@@ -193,6 +193,9 @@ print_head(const struct weir_plan_report *report)
 	if (report->assumed)
 		printf("ASSUMED: the policy has no section asset that says what it protects\n");
 	print_verdict(report);
+	if (report->config->appliance.witness == WEIR_WITNESS_NONE)
+		printf("All this holds as long as nobody puts an older copy of the ledger back: "
+		       "there is no witness\n");
 	putchar('\n');
 }
 

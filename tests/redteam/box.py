@@ -30,7 +30,7 @@ def kills(run: Run) -> None:
                                  appliance=f"  grant_min: 10 kB\n  grant_max: {grant} B\n")
     ground.small(policy)
     run.lab.commission(policy)
-    watch = Watch(run)
+    watch = Watch(run, wire="out0")
     flood = run.flood(rate=20 * rate, bytes=FLOOD_FRAME)
     launches: list[int] = []
 

@@ -26,7 +26,8 @@ import rates
 INSIDE_MAC, OUTSIDE_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 POINTS_MAX = 300  # of a series
 PATIENCE_S = 60
-UNDATED_NS = 2_000_000  # how late a stamp may be where probes can't be sent
+UNDATED_NS = 2_000_000  # how late a stamp may be where no probes are sent
+PROBES_MIN = 8
 
 
 class Scenario(NamedTuple):
@@ -113,9 +114,12 @@ class GivenWeir(laboratory.Weir):
 
 
 class Watch:
-    """A capture of what arrives outside, with its stamps on the raw clock, and how far to trust them."""
+    """A capture of what arrives outside, with its stamps on the raw clock.
 
-    def __init__(self, run: "Run", host: str = "", interface: str = "", wire: str = "out0", snap: int = 128) -> None:
+    wire: the box's port that sends to it, where it matters how far the stamps are to be trusted.
+    """
+
+    def __init__(self, run: "Run", host: str = "", interface: str = "", *, wire: str = "", snap: int = 128) -> None:
         Run.watches += 1
         self.run = run
         self.clocks = laboratory.Clocks()
@@ -126,7 +130,7 @@ class Watch:
         self.counts = Path(f"/proc/{self.capture.child.pid}/net/dev")
         self.interface = interface
         # The probes enter behind Weir, on the wire that it sends on.
-        self.probes = None if run.given else laboratory.Flood(run.lab, "box", wire, probe=True, seconds=600)
+        self.probes = laboratory.Flood(run.lab, "box", wire, probe=True, seconds=600) if wire and not run.given else None
         self.allowance_ns = float(UNDATED_NS)
 
     def arrived(self) -> tuple[int, int]:
@@ -142,7 +146,7 @@ class Watch:
         self.clocks.stop()
         if self.probes is not None:
             jitter, probed = rates.capture_jitter(captured, self.probes.text())
-            if probed < 20:
+            if probed < PROBES_MIN:
                 raise Unjudged(f"only {probed} frames dated the capture's clock")
             self.allowance_ns = jitter + 2 * self.clocks.error_ns
         ours = bytes.fromhex(self.run.given.source_mac.replace(":", "")) if self.run.given else None

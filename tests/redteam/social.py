@@ -74,7 +74,7 @@ def displace(run: Run) -> None:
         ["name: api, budget: api, rate: 6 Mbit/s, burst: 64 KB, backlog: 100 ms",
          f"name: bulk, budget: bulk, rate: {rate} bit/s, burst: 64 KB, backlog: 500 ms"],
         ["protocol: udp, destination_ports: 443, class: api", "protocol: udp, destination_ports: 9000, class: bulk"]))
-    watch = Watch(run)
+    watch = Watch(run, wire="out0")
     flood = run.flood(rate=60_000_000, bytes=FLOOD_FRAME)
     run.happens("the flood begins")
     run.arrives(watch)
@@ -327,7 +327,7 @@ class Abuse:
 def api(run: Run) -> None:
     rate, burst = 40_000_000, 256_000
     run.meet(lambda: run.lab.pair_policy(f"{rate} bit/s", f"{burst} B", caps="{limit: 1 TB}"))
-    before, watch = run.weir.status(), Watch(run)
+    before, watch = run.weir.status(), Watch(run, wire="out0")
     held = {} if run.given else ground.process_memory(run.weir.child.pid)
     abuse = Abuse(run)
     turns: list[tuple[int, int, int]] = []
@@ -390,7 +390,7 @@ def employees(run: Run) -> None:
         ["link: inference-internet, protocol: udp, destination_ports: 443, class: api",
          "link: inference-employees, protocol: udp, destination_ports: 6514, class: logs",
          "link: inference-employees, protocol: udp, destination_ports: 8888, class: notebooks"]))
-    out, side = Watch(run), Watch(run, "employees", "emp0", "out1")
+    out, side = Watch(run), Watch(run, "employees", "emp0")
     bulk = [laboratory.Flood(run.lab, "datacenter", "dc1", rate=80_000_000, bytes=FLOOD_FRAME, seconds=600, port=port)
             for port in (6514, 8888)]
     run.happens("logs and notebooks begin")

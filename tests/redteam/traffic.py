@@ -55,7 +55,7 @@ def dump(run: Run) -> None:
     rate, burst, cap = 100_000_000, 128_000, LARGEST * 6000 * run.scale
     scaled = 810_000_000_000 // cap
     run.meet(lambda: run.lab.pair_policy(f"{rate} bit/s", f"{burst} B", caps=f"{{limit: {cap} B}}"))
-    before, watch = run.weir.status(), Watch(run)
+    before, watch = run.weir.status(), Watch(run, wire="out0")
     flood = run.flood(rate=UNLIMITED_BIT_S, bytes=FLOOD_FRAME, **({"seconds": 2 * run.scale} if run.given else {}))
     run.happens("the dump begins")
     if run.given:
@@ -92,7 +92,7 @@ def drip(run: Run) -> None:
     run.lab.pair()
     run.start(run.lab.pair_policy("10 Mbit/s", "10 KB", caps=f"{{limit: {lifetime} B}}, {{limit: {window} B, per: {window_s} s}}",
                                   appliance="  grant_min: 10 kB\n  grant_max: 20 kB\n"))
-    watch = Watch(run)
+    watch = Watch(run, wire="out0")
     flood = run.flood(rate=window * 8 * 99 // 100 // window_s, bytes=frame_bytes)
     run.happens("the drip begins")
     # To the end by Weir's own word, which is not judged by, and a while beyond it.
@@ -283,7 +283,7 @@ def split(run: Run) -> None:
         [f"name: {name}, budget: {name.partition('-')[0]}, rate: 30 Mbit/s, burst: 64 KB, excess: drop" for name in names],
         [f"link: {name.partition('-')[0]}, protocol: udp, destination_ports: {9000 if 'bulk' in name else 9001}, class: {name}"
          for name in names]))
-    watches = [Watch(run, host, interface, f"out{number}") for number, (host, interface) in enumerate(hosts)]
+    watches = [Watch(run, host, interface) for number, (host, interface) in enumerate(hosts)]
     floods = [laboratory.Flood(run.lab, "datacenter", f"dc{number}", rate=50_000_000, bytes=FLOOD_FRAME, seconds=600, port=port)
               for number in range(len(hosts)) for port in (9000, 9001)]
     run.happens("all begin")

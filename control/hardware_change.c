@@ -109,17 +109,43 @@ put_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
 }
 
 static bool
+sets_burst(const struct weir_limiter *limiter)
+{
+	return limiter->ops->kind == WEIR_LIMITER_TM && limiter->capabilities.burst_bytes == 0;
+}
+
+static bool
 changes(const struct weir_limiter *limiter, const struct weir_hardware_plan *plan, uint32_t queue)
 {
 	uint64_t rate = plan->queue_bit_s[queue];
-	bool sets_burst =
-	    limiter->ops->kind == WEIR_LIMITER_TM && limiter->capabilities.burst_bytes == 0;
 
 	if (rate == 0)
 		return false;
 	return weir_limiter_round(limiter, rate) != limiter->programmed_bit_s[queue] ||
-	       (sets_burst && at_most_32_bits(plan->queue_burst_bytes[queue]) !=
-	                          limiter->programmed_burst_bytes[queue]);
+	       (sets_burst(limiter) && at_most_32_bits(plan->queue_burst_bytes[queue]) !=
+	                                   limiter->programmed_burst_bytes[queue]);
+}
+
+static uint32_t
+port_burst_bytes(const struct weir_hardware_plan *plan)
+{
+	uint64_t burst = 0;
+
+	for (uint32_t q = 0; q < plan->n_queues; q++)
+		burst += plan->queue_burst_bytes[q];
+	return at_most_32_bits(burst);
+}
+
+/* Also where a plan has no limit of the port: the one before it may be too low by now. */
+static bool
+port_changes(const struct weir_limiter *limiter, const struct weir_hardware_plan *plan)
+{
+	if (!limiter->capabilities.port_limit)
+		return false;
+	if (plan->port_bit_s == 0)
+		return limiter->port_bit_s != 0;
+	return weir_limiter_round(limiter, plan->port_bit_s) != limiter->port_bit_s ||
+	       (sets_burst(limiter) && port_burst_bytes(plan) != limiter->port_burst_bytes);
 }
 
 /* What is not programmed has no limit, so that a first one falls. */
@@ -133,19 +159,18 @@ falls(const struct weir_limiter *limiter, const struct weir_hardware_plan *plan,
 
 /*
  * The whole port's. Only a second wall: where the driver refuses it, the queues' limits stand all
- * the same.
+ * the same, and there is none, as where the sum of the rates is more than it can hold. 0 or -errno:
+ * an old one may be left, which would throttle the port.
  */
-static void
+static int
 put_port(struct weir_limiter *limiter, const struct weir_hardware_plan *plan)
 {
-	uint64_t burst = 0;
-
-	if (plan->port_bit_s == 0 || !limiter->capabilities.port_limit ||
-	    weir_limiter_round(limiter, plan->port_bit_s) == limiter->port_bit_s)
-		return;
-	for (uint32_t q = 0; q < plan->n_queues; q++)
-		burst += plan->queue_burst_bytes[q];
-	(void)!weir_limiter_set_port(limiter, plan->port_bit_s, at_most_32_bits(burst));
+	if (!port_changes(limiter, plan))
+		return 0;
+	if (plan->port_bit_s > 0 &&
+	    weir_limiter_set_port(limiter, plan->port_bit_s, port_burst_bytes(plan)) == 0)
+		return 0;
+	return weir_limiter_clear_port(limiter);
 }
 
 /* Reads back what can be, and learns what is in force now. */
@@ -190,11 +215,14 @@ weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_port *h
 		if (!rising[q])
 			put_queue(appliance, hardware, plan, q);
 	}
-	put_port(limiter, plan); /* the sum: falls behind theirs, rises before them */
+	code = put_port(limiter, plan); /* the sum: falls behind theirs, rises before them */
+	if (code < 0)
+		snprintf(error, sizeof(error), "that of the port: %s", strerror(-code));
 	for (uint32_t q = 1; q < hardware->n_queues; q++)
 		if (rising[q])
 			put_queue(appliance, hardware, plan, q);
-	code = weir_limiter_commit(limiter, error, sizeof(error));
+	if (code == 0)
+		code = weir_limiter_commit(limiter, error, sizeof(error));
 	if (code < 0) {
 		snprintf(hardware->reason, sizeof(hardware->reason),
 		         "its limits could not be put in force: %s", error);
@@ -293,8 +321,7 @@ needs_programming(const struct weir_hardware_port *hardware, const struct weir_h
 	for (uint32_t q = 1; q < hardware->n_queues; q++)
 		if (changes(limiter, plan, q))
 			return true;
-	return plan->port_bit_s > 0 && limiter->capabilities.port_limit &&
-	       weir_limiter_round(limiter, plan->port_bit_s) != limiter->port_bit_s;
+	return port_changes(limiter, plan);
 }
 
 /* The limits in the NIC are not those that Weir knows of: off with it, and on anew. */

@@ -252,6 +252,17 @@ weir_limiter_set_port(struct weir_limiter *limiter, uint64_t rate_bit_s, uint32_
 }
 
 int
+weir_limiter_clear_port(struct weir_limiter *limiter)
+{
+	if (limiter->ops->clear_port == NULL || !limiter->capabilities.port_limit)
+		return 0;
+	limiter->port_bit_s = 0;
+	limiter->port_burst_bytes = 0;
+	limiter->changed = true;
+	return limiter->ops->clear_port(limiter);
+}
+
+int
 weir_limiter_commit(struct weir_limiter *limiter, char *error, size_t error_size)
 {
 	int result = 0;

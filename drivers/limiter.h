@@ -70,6 +70,8 @@ struct weir_limiter_ops {
 	                     uint32_t burst_bytes);
 	/* Limits all queues together. NULL: it can't. */
 	int (*program_port)(struct weir_limiter *limiter, uint64_t value, uint32_t burst_bytes);
+	/* Takes that limit away again, by taking the limiter away, not by a rate of 0. */
+	int (*clear_port)(struct weir_limiter *limiter);
 	/* Puts what was programmed in force. NULL: it is at once. */
 	int (*commit)(struct weir_limiter *limiter, char *error, size_t error_size);
 	/*
@@ -154,6 +156,12 @@ int weir_limiter_set_queue(struct weir_limiter *limiter, uint16_t queue, uint64_
 /* The whole port, in the same way. -ENOTSUP where it can't be. */
 int weir_limiter_set_port(struct weir_limiter *limiter, uint64_t rate_bit_s, uint32_t burst_bytes)
     __attribute__((warn_unused_result));
+
+/*
+ * Takes the whole port's limit away, in force or not known. Returns 0, also where a port can't have
+ * one; or -errno: it is not known, and may still throttle the port.
+ */
+int weir_limiter_clear_port(struct weir_limiter *limiter) __attribute__((warn_unused_result));
 
 /*
  * Commits if anything was programmed since the last commit. 0 or -errno with one line in error: no

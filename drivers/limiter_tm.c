@@ -223,19 +223,22 @@ probe(struct weir_limiter *limiter, char *error, size_t error_size)
 		return result;
 	}
 	limiter->state = tm;
+	/* The limits of one that still stands are to go, even if nothing else is programmed. */
+	limiter->changed = limiter->driver->live && weir_tm_stands(tm) == 0;
 	return 0;
 }
 
-/* Keeps a limit until the commit; where it is live and all is built, puts it in force. */
+/*
+ * Keeps a limit, or with 0 that there is none, until the commit; where it is live and all is built,
+ * puts it in force.
+ */
 static int
 program(struct weir_limiter *limiter, uint16_t place, uint64_t bytes_s, uint32_t burst_bytes)
 {
 	struct weir_tm *tm = limiter->state;
 	char cause[256];
 
-	assert(bytes_s > 0);
-	tm->limits[place].bytes_s = bytes_s;
-	tm->limits[place].burst_bytes = burst_bytes;
+	tm->limits[place] = (struct weir_tm_limit){bytes_s, burst_bytes};
 	if (!tm->built || !limiter->driver->live)
 		return 0;
 	return weir_tm_update(tm, place, cause, sizeof(cause));
@@ -244,7 +247,7 @@ program(struct weir_limiter *limiter, uint16_t place, uint64_t bytes_s, uint32_t
 static int
 program_queue(struct weir_limiter *limiter, uint16_t queue, uint64_t bytes_s, uint32_t burst_bytes)
 {
-	assert(queue < limiter->n_queues);
+	assert(queue < limiter->n_queues && bytes_s > 0);
 	return program(limiter, queue, bytes_s, burst_bytes);
 }
 
@@ -253,7 +256,14 @@ program_port(struct weir_limiter *limiter, uint64_t bytes_s, uint32_t burst_byte
 {
 	if (!limiter->capabilities.port_limit)
 		return -ENOTSUP;
+	assert(bytes_s > 0);
 	return program(limiter, WEIR_TM_PORT, bytes_s, burst_bytes);
+}
+
+static int
+clear_port(struct weir_limiter *limiter)
+{
+	return program(limiter, WEIR_TM_PORT, 0, 0);
 }
 
 /* Takes over a hierarchy that a limiter before this one built: each place's limit is set anew. */
@@ -323,6 +333,7 @@ const struct weir_limiter_ops weir_limiter_tm = {
     .probe = probe,
     .program_queue = program_queue,
     .program_port = program_port,
+    .clear_port = clear_port,
     .commit = commit,
     .verify = verify,
     .describe = describe,

@@ -516,6 +516,65 @@ test_second_walls(void)
 	box_free();
 }
 
+/* The last limit of the port that was set, or 0 where it was cleared; how often in all. */
+static uint32_t
+port_limits(uint64_t *last)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < box.n_steps; i++) {
+		if (box.steps[i].step != STEP_PORT_LIMIT)
+			continue;
+		*last = box.steps[i].value;
+		n++;
+	}
+	return n;
+}
+
+/* A limit of the port that a policy takes away, or that its driver refuses, does not stay. */
+static void
+test_port_limit(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	uint64_t limit = UINT64_MAX;
+
+	box_make();
+	box.port_limit = true;
+	box.classes[3].rate_bit_s = 43 * BOX_MBIT;
+	box_start_well();
+	box.classes[0].rate_bit_s = 9900 * BOX_MBIT;
+	box.classes[1].rate_bit_s = 300 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(port_limits(&limit), 1);
+	CU_ASSERT_EQUAL(limit, 0);
+	box.n_steps = 0;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+	box.classes[0].rate_bit_s = 100 * BOX_MBIT;
+	box.classes[1].rate_bit_s = 50 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(port_limits(&limit), 1);
+	CU_ASSERT_EQUAL(limit, 200 * BOX_MBIT);
+	/* Refused: none, rather than one that is not known. */
+	box.port_result = -EINVAL;
+	box.classes[0].rate_bit_s = 101 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(port_limits(&limit), 3);
+	CU_ASSERT_EQUAL(limit, 0);
+	CU_ASSERT_EQUAL(box_events("limits_failed", NULL), 0);
+	/* And if that is refused as well, it is told. */
+	box.port_result = 0;
+	box.classes[0].rate_bit_s = 102 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	box.port_result = box.clear_result = -EINVAL;
+	box.classes[0].rate_bit_s = 103 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box_events("limits_failed", last), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "that of the port: Invalid argument"));
+	CU_ASSERT(!box.used);
+	box_free();
+}
+
 static const struct weir_test tests[] = {
     {"how many queues a worker gets", test_queues},
     {"limits are in force before the port is used", test_start},
@@ -530,6 +589,7 @@ static const struct weir_test tests[] = {
     {"a policy while the link is down, unseen", test_policy_link_down_unseen},
     {"a link that goes down during a change", test_policy_and_link},
     {"the port's limit and the meter", test_second_walls},
+    {"a limit of the port that has to go", test_port_limit},
 };
 
 int

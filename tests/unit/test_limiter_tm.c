@@ -202,6 +202,10 @@ test_cnxk(void)
 	CU_ASSERT_EQUAL(box.updates_done, WEIR_TEST_COUNT(rates));
 	CU_ASSERT_EQUAL(weir_limiter_set_port(&limiter, 6 * GBIT, 30000), 0);
 	check_held();
+	CU_ASSERT_EQUAL(weir_limiter_clear_port(&limiter), 0);
+	CU_ASSERT_EQUAL(box.port_bytes_s, 0);
+	check_held();
+	CU_ASSERT_EQUAL(weir_limiter_set_port(&limiter, 6 * GBIT, 30000), 0);
 	CU_ASSERT_EQUAL(limiter.ops->verify(&limiter, 1, &rate), -ENOTSUP);
 	weir_limiter_close(&limiter);
 	/* It stands, with no room for a second one: the next limiter takes it over. */
@@ -211,6 +215,12 @@ test_cnxk(void)
 	set_and_commit(1, 70 * MBIT);
 	CU_ASSERT_EQUAL(box.commits, 1);
 	CU_ASSERT_EQUAL(box.leaf_bytes_s[2], 0); /* what was before is gone */
+	CU_ASSERT_EQUAL(box.port_bytes_s, 0);
+	weir_limiter_close(&limiter);
+	/* Even if nothing is limited any more. */
+	CU_ASSERT_EQUAL_FATAL(open_tm("net_cn10k", 4), 0);
+	CU_ASSERT_EQUAL(weir_limiter_commit(&limiter, error, sizeof(error)), 0);
+	CU_ASSERT_EQUAL(box.leaf_bytes_s[1], 0);
 	/* Gone after all. */
 	memset(box.nodes, 0, sizeof(box.nodes));
 	CU_ASSERT_EQUAL(limiter.ops->verify(&limiter, 1, &rate), -EILSEQ);
@@ -260,6 +270,12 @@ test_unknown(void)
 	CU_ASSERT_EQUAL(limiter.capabilities.min_bit_s, 8000);
 	CU_ASSERT_EQUAL(weir_limiter_set_port(&limiter, 5 * GBIT, 30000), 0);
 	set_and_commit(2, GBIT);
+	CU_ASSERT_EQUAL(box.port_bytes_s, 5 * GBIT / 8);
+	CU_ASSERT_EQUAL(weir_limiter_clear_port(&limiter), 0);
+	CU_ASSERT_EQUAL(weir_limiter_commit(&limiter, error, sizeof(error)), 0);
+	CU_ASSERT_EQUAL(box.port_bytes_s, 0);
+	check_held();
+	box.commits = 1;
 	CU_ASSERT_EQUAL(nodes_at(1), QUEUES);
 	set_and_commit(2, 2 * GBIT);
 	CU_ASSERT_EQUAL(box.commits, 2);

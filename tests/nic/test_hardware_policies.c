@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a new policy does to limits that are in force in a NIC, on the whole path. */
+#include "tests/nic/hardware_sim.h"
+
+#include <malloc.h>
+#include <string.h>
+
+#define MBIT     UINT64_C(1000000)
+#define MS       ((uint64_t)WEIR_NS_PER_MS)
+#define ROUND_NS (5 * WEIR_NS_PER_US)
+#define BURST    300000U /* bytes */
+#define FULL     (WEIR_HWSIM_MTU + 14U)
+#define CLASSES  4U
+
+static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
+
+static struct weir_hwsim sim;
+
+static struct weir_hwsim_policy
+policy_of(const char *device, uint64_t rate_bit_s)
+{
+	struct weir_hwsim_policy policy = {
+	    .outside = device, .limiter = "auto", .n_workers = 1, .n_classes = CLASSES};
+
+	for (uint32_t i = 0; i < CLASSES; i++)
+		policy.classes[i] = (struct weir_hwsim_class){
+		    .rate_bit_s = rate_bit_s, .burst_bytes = BURST, .backlog_bytes = BURST};
+	return policy;
+}
+
+static void
+steady(void)
+{
+	sim.shortest_round_ns = sim.longest_round_ns = ROUND_NS;
+	sim.judging = false;
+}
+
+static void
+apply(const struct weir_hwsim_policy *policy)
+{
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, policy));
+	weir_hwsim_run(&sim, 200 * MS);
+}
+
+/* What leaves of a class at that offer, in bit/s. */
+static uint64_t
+leaves(uint32_t class, uint64_t offered_bit_s)
+{
+	uint64_t before;
+
+	sim.sources[class] = (struct weir_hwsim_source){
+	    .rate_bit_s = offered_bit_s, .least = FULL, .most = FULL, .most_due_bytes = 20 * FULL};
+	weir_hwsim_run(&sim, 10 * MS);
+	before = sim.tape.classes[class].left_bytes;
+	weir_hwsim_run(&sim, 100 * MS);
+	sim.sources[class].rate_bit_s = 0;
+	return (sim.tape.classes[class].left_bytes - before) * 8 * 10;
+}
+
+static void
+close_box(void)
+{
+	weir_hwsim_close(&sim);
+	if (sim.error[0] != '\0')
+		printf("    %s\n", sim.error);
+	CU_ASSERT(sim.error[0] == '\0');
+}
+
+/* Rates whose sum is more than the port can have as a limit: it has none then, not the old one. */
+static void
+test_port_limit(void)
+{
+	struct weir_hwsim_policy policy = policy_of(cnxk, 100 * MBIT);
+
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	steady();
+	CU_ASSERT(sim.hardware->limiter.port_bit_s >= 396 * MBIT);
+	policy = policy_of(cnxk, 4000 * MBIT);
+	apply(&policy);
+	CU_ASSERT_EQUAL(sim.hardware->limiter.port_bit_s, 0);
+	CU_ASSERT(leaves(0, 2000 * MBIT) >= 1900 * MBIT);
+	/* And one again. */
+	policy = policy_of(cnxk, 200 * MBIT);
+	apply(&policy);
+	CU_ASSERT(sim.hardware->limiter.port_bit_s >= 792 * MBIT &&
+	          sim.hardware->limiter.port_bit_s <= 800 * MBIT);
+	CU_ASSERT(leaves(0, 2000 * MBIT) <= 210 * MBIT);
+	/*
+	 * The hierarchy outlives a link that goes down, and with it what was in force: a policy of
+	 * which the NIC can hold nothing, which came meanwhile, clears it.
+	 */
+	weir_model_set_link(sim.outside, false, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	policy = policy_of(cnxk, 20000 * MBIT);
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, &policy));
+	weir_model_set_link(sim.outside, true, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(leaves(0, 2000 * MBIT) >= 1900 * MBIT);
+	close_box();
+}
+
+static const struct weir_test tests[] = {
+    {"a sum that the port can't be limited to", test_port_limit},
+};
+
+int
+main(void)
+{
+	int result;
+
+	/* As test_hardware_cheats.c. */
+	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	if (!weir_hwsim_begin())
+		return 1;
+	result = weir_test_run("hardware_policies", tests, WEIR_TEST_COUNT(tests));
+	weir_hwsim_end();
+	return result;
+}

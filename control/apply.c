@@ -107,6 +107,9 @@ prepare(const struct weir_appliance *appliance, const struct weir_config *config
 	int code;
 
 	*change = (struct change){0};
+	code = weir_hardware_admit(appliance, config, error);
+	if (code < 0)
+		return code;
 	if (weir_config_print(config, &text) < 0)
 		return fail(-ENOMEM, error, "out of memory");
 	weir_appliance_digest(text, change->digest);

@@ -25,7 +25,8 @@ int weir_apply_first(struct weir_appliance *appliance,
  * Puts config in force, taking it, and posts an event either way, with who asked (origin); on
  * failure it stays the caller's and nothing has changed. Returns 0; -EBUSY (the policy before is
  * still in a worker's hands: try again); -EPERM (a difference that needs a restart); -ESHUTDOWN
- * (stopping); -EIO (the ledger has failed); -ENOSPC (no room for more names); -ENOMEM; or another
+ * (stopping); -EIO (the ledger has failed); -ENOSPC (no room for more names); -ENOTSUP (limits are
+ * required that a NIC can't hold); -ENOMEM; or another
  * -errno. error gets one line.
  */
 int weir_apply_policy(struct weir_appliance *appliance, struct weir_config *config,
@@ -33,7 +34,8 @@ int weir_apply_policy(struct weir_appliance *appliance, struct weir_config *conf
 
 /*
  * Does all of weir_apply_policy that can fail without the ledger, and changes nothing. A difference
- * that needs a restart is no failure here. Returns 0, -ENOSPC, -ENOMEM, with one line in error.
+ * that needs a restart is no failure here. Returns 0, -ENOSPC, -ENOTSUP, -ENOMEM, with one line in
+ * error.
  */
 int weir_apply_check(struct weir_appliance *appliance, const struct weir_config *config,
                      char *error) __attribute__((warn_unused_result));

@@ -244,7 +244,11 @@ plan_and_put(struct weir_appliance *appliance, struct weir_hardware_port *hardwa
 
 	if (code < 0)
 		return code;
-	code = weir_hardware_put(appliance, hardware, &plan);
+	if (required &&
+	    !weir_hardware_plan_limits_all(&plan, hardware->reason, sizeof(hardware->reason)))
+		code = -ENOTSUP;
+	if (code == 0)
+		code = weir_hardware_put(appliance, hardware, &plan);
 	if (code == 0 && required && count_broken(hardware) > 0) {
 		snprintf(hardware->reason, sizeof(hardware->reason),
 		         "%" PRIu32 " queues could not be limited", count_broken(hardware));
@@ -338,6 +342,49 @@ weir_hardware_program(struct weir_appliance *appliance, uint32_t index, char *er
 	}
 	weir_hardware_take_base(appliance, hardware);
 	return 0;
+}
+
+/* Whether a config's port is the one that is in use, and requires limits there as well. */
+static bool
+requires_limits(const struct weir_config *config, const struct weir_hardware_port *hardware,
+                const char *name)
+{
+	return hardware->link < config->n_links &&
+	       config->links[hardware->link].outside == hardware->index &&
+	       config->ports[hardware->index].limiter_required &&
+	       strcmp(config->ports[hardware->index].name, name) == 0;
+}
+
+int
+weir_hardware_admit(const struct weir_appliance *appliance, const struct weir_config *config,
+                    char *error)
+{
+	char reason[WEIR_HARDWARE_REASON_SIZE];
+	struct weir_hardware_plan plan;
+	int code = 0;
+
+	for (uint32_t i = 0; i < appliance->n_ports && code == 0; i++) {
+		const struct weir_hardware_port *hardware = port_of(appliance, i);
+		const char *name = appliance->ports[i].config.name;
+
+		/* What is not in use is refused when it is programmed: its link has no speed yet.
+		 */
+		if (hardware == NULL || !hardware->open || hardware->distrusted ||
+		    appliance->port_watch[i].state != WEIR_PORT_UP ||
+		    !requires_limits(config, hardware, name))
+			continue;
+		code = weir_hardware_plan(config, hardware->link, &hardware->limiter,
+		                          hardware->n_senders, &hardware->plan, &plan, reason,
+		                          sizeof(reason));
+		if (code == 0 && !weir_hardware_plan_limits_all(&plan, reason, sizeof(reason)))
+			code = -ENOTSUP;
+		if (code < 0)
+			snprintf(error, WEIR_ERROR_SIZE, "port %s: limiter_required: %s", name,
+			         reason);
+		weir_hardware_plan_free(&plan);
+		code = code == -ENOSPC ? -ENOTSUP : code;
+	}
+	return code;
 }
 
 struct weir_departures *

@@ -72,6 +72,7 @@ struct weir_hardware_plan {
 		char name[WEIR_NAME_SIZE]; /* by which the next plan knows it; comes first */
 		uint8_t queue;
 		uint8_t way; /* enum weir_hardware_way */
+		bool used;   /* a rule sends it by this link */
 	} * classes;         /* by config's class index */
 };
 
@@ -94,6 +95,13 @@ int weir_hardware_plan(const struct weir_config *config, uint32_t link,
                        const struct weir_hardware_plan *before, struct weir_hardware_plan *plan,
                        char *error, size_t error_size) __attribute__((warn_unused_result));
 void weir_hardware_plan_free(struct weir_hardware_plan *plan);
+
+/*
+ * Whether every class that rules send this way goes by a limited queue. False: one line in error
+ * that names those that would be limited in software alone, or some of them and how many more.
+ */
+bool weir_hardware_plan_limits_all(const struct weir_hardware_plan *plan, char *error,
+                                   size_t error_size);
 
 struct weir_appliance;
 
@@ -120,8 +128,8 @@ uint32_t weir_hardware_queues(const struct weir_port *port, uint32_t n_senders);
  * plans, programs, and tells the workers which class goes by which queue. To be called after each
  * start, restart and change of the link, before weir_dataplane_set_link_up. Inside ports: nothing
  * to do. Returns 0; -EAGAIN: the port has to be restarted first, what is in force in it is not
- * known; or another -errno: a limiter is required and not to be had. The port must not be used
- * then, and error has one line.
+ * known; or another -errno: limits are required, and not to be had of all classes that rules send
+ * this way. The port must not be used then, and error has one line.
  */
 int weir_hardware_program(struct weir_appliance *appliance, uint32_t port, char *error)
     __attribute__((warn_unused_result));
@@ -131,6 +139,14 @@ int weir_hardware_program(struct weir_appliance *appliance, uint32_t port, char 
  * no more, and a change under way ends.
  */
 void weir_hardware_forget(struct weir_appliance *appliance, uint32_t port);
+
+/*
+ * Whether a policy can be had, as far as that can be told before it is published: at a port that
+ * requires limits, and has them in force, the NIC has to hold those of all classes that rules send
+ * that way. Changes nothing. Returns 0; -ENOTSUP with one line in error; -ENOMEM.
+ */
+int weir_hardware_admit(const struct weir_appliance *appliance, const struct weir_config *config,
+                        char *error) __attribute__((warn_unused_result));
 
 /*
  * A policy was published: plans anew. Limits that can be changed live are, at once; where a commit

@@ -396,13 +396,24 @@ static void
 change_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
 	const struct weir_limiter *limiter = &hardware->limiter;
+	const struct weir_port_config *port = &appliance->ports[hardware->index].config;
 	struct weir_hardware_plan plan;
 	char error[WEIR_HARDWARE_REASON_SIZE];
+	int code =
+	    weir_hardware_plan(appliance->config, hardware->link, limiter, hardware->n_senders,
+	                       &hardware->plan, &plan, error, sizeof(error));
 
-	if (weir_hardware_plan(appliance->config, hardware->link, limiter, hardware->n_senders,
-	                       &hardware->plan, &plan, error, sizeof(error)) < 0) {
+	if (code == 0 && port->limiter_required &&
+	    !weir_hardware_plan_limits_all(&plan, error, sizeof(error))) {
+		weir_hardware_plan_free(&plan);
+		code = -ENOTSUP;
+	}
+	if (code < 0) {
 		weir_events_post(appliance->events, WEIR_WARNING, "limits_refused",
-		                 "%s: all its classes are limited in software alone", error);
+		                 "port %s: %s: %s", port->name, error,
+		                 port->limiter_required
+		                     ? "it is not used"
+		                     : "all its classes are limited in software alone");
 		weir_hardware_cancel(appliance, hardware);
 		weir_hardware_go_soft(appliance, hardware);
 		leave_if_required(appliance, hardware);

@@ -11,10 +11,14 @@
 #include "control/config_value.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SHARED_PART 4U /* one in so many limited queues is shared, where queues are too few */
+
+#define NAMED_MOST  3U /* classes by their names in one line */
 
 /* A class that the hardware can hold. */
 struct wish {
@@ -306,6 +310,7 @@ plan_none(const struct weir_config *config, uint32_t link, bool *used,
 		memcpy(plan->classes[i].name, config->classes[i].name, WEIR_NAME_SIZE);
 		if (!used[i])
 			continue;
+		plan->classes[i].used = true;
 		plan->queue_classes[0]++;
 		sum_bit_s += config->classes[i].rate_bit_s;
 	}
@@ -360,4 +365,25 @@ weir_hardware_plan_free(struct weir_hardware_plan *plan)
 {
 	free(plan->classes);
 	*plan = (struct weir_hardware_plan){0};
+}
+
+bool
+weir_hardware_plan_limits_all(const struct weir_hardware_plan *plan, char *error, size_t error_size)
+{
+	size_t used = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < plan->n_classes; i++) {
+		if (!plan->classes[i].used || plan->classes[i].way != WEIR_WAY_SOFTWARE)
+			continue;
+		if (n < NAMED_MOST && used < error_size)
+			used +=
+			    (size_t)snprintf(error + used, error_size - used, "%s%s",
+			                     n == 0 ? "limited in software alone would be " : ", ",
+			                     plan->classes[i].name);
+		n++;
+	}
+	if (n > NAMED_MOST && used < error_size)
+		snprintf(error + used, error_size - used, " and %" PRIu32 " more", n - NAMED_MOST);
+	return n == 0;
 }

@@ -195,6 +195,7 @@ http_code(int code)
 	case -EBUSY:
 	case -EPERM:
 	case -ENOSPC:
+	case -ENOTSUP:
 		return 409;
 	case -EINVAL:
 		return 400;

@@ -133,6 +133,7 @@ struct weir_hwsim {
 	bool exact; /* the port tells what has left: judged on the wire to the bit */
 	void (*on_left)(void *arg, uint32_t class, const struct weir_model_frame *frame);
 	void *on_left_arg;
+	char refusal[WEIR_ERROR_SIZE];     /* why the last policy was refused */
 	char error[WEIR_HWSIM_ERROR_SIZE]; /* what is broken first, or empty */
 };
 

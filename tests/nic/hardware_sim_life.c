@@ -130,12 +130,19 @@ bool
 weir_hwsim_apply(struct weir_hwsim *sim, const struct weir_hwsim_policy *policy)
 {
 	struct weir_appliance *appliance = sim->appliance;
-	struct weir_config *before = appliance->config;
+	struct weir_config *before = appliance->config, *config;
+	char error[WEIR_ERROR_SIZE] = "";
 	struct change change;
 
 	if (appliance->retired != NULL)
 		return false;
-	prepare(sim, weir_hwsim_policy_parse(policy), &change);
+	config = weir_hwsim_policy_parse(policy);
+	if (weir_hardware_admit(appliance, config, error) < 0) {
+		snprintf(sim->refusal, sizeof(sim->refusal), "%s", error);
+		weir_config_free(config);
+		return false;
+	}
+	prepare(sim, config, &change);
 	bind_change(sim, &change);
 	appliance->retired = weir_dataplane_publish(appliance->dataplane, change.snapshot,
 	                                            &appliance->retired_token);

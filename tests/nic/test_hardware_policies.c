@@ -12,6 +12,7 @@
 #define FULL     (WEIR_HWSIM_MTU + 14U)
 #define CLASSES  4U
 
+static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=1G,events=1";
 static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
 
 static struct weir_hwsim sim;
@@ -99,7 +100,48 @@ test_port_limit(void)
 	close_box();
 }
 
+/* Which is not used, with an alarm that names the class. */
+static void
+expect_refused(const char *class)
+{
+	uint64_t left = sim.tape.left_bytes;
+
+	CU_ASSERT_EQUAL(leaves(0, MBIT), 0);
+	CU_ASSERT_EQUAL(sim.tape.left_bytes, left);
+	CU_ASSERT_PTR_NOT_NULL(strstr(sim.alarm, "limiter_required"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(sim.alarm, class));
+}
+
+/* Nothing leaves but by limits in force, whatever policy or speed of the link there is. */
+static void
+test_required(void)
+{
+	struct weir_hwsim_policy policy = policy_of(ixgbe, MBIT);
+
+	policy.required = true;
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	steady();
+	CU_ASSERT(leaves(0, MBIT) > 0);
+	/* A 1023rd of the link's speed is the least. */
+	policy.classes[2].rate_bit_s = MBIT / 2;
+	CU_ASSERT_FALSE(weir_hwsim_apply(&sim, &policy));
+	CU_ASSERT_PTR_NOT_NULL(strstr(sim.refusal, "in software alone would be c2"));
+	CU_ASSERT(leaves(0, MBIT) > 0);
+	CU_ASSERT_EQUAL(sim.alarms, 0);
+	weir_model_set_link(sim.outside, true, 10000);
+	weir_hwsim_run(&sim, 300 * MS);
+	expect_refused("c0, c1, c2 and 1 more");
+	/* A policy that can be had brings it back. */
+	policy = policy_of(ixgbe, 100 * MBIT);
+	policy.required = true;
+	CU_ASSERT_TRUE(weir_hwsim_apply(&sim, &policy));
+	weir_hwsim_run(&sim, 1500 * MS);
+	CU_ASSERT(leaves(0, 50 * MBIT) > 0);
+	close_box();
+}
+
 static const struct weir_test tests[] = {
+    {"required limits, or nothing leaves", test_required},
     {"a sum that the port can't be limited to", test_port_limit},
 };
 

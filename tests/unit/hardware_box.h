@@ -300,6 +300,15 @@ box_make(void)
 	box.appliance->ports[BOX_OUTSIDE].tx_each = BOX_QUEUES;
 }
 
+/* Limits are required, and the model can hold all that go this way. */
+static inline void
+box_require(void)
+{
+	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box.ports[BOX_OUTSIDE].limiter_required = true;
+	box.classes[3].rate_bit_s = 3 * BOX_MBIT;
+}
+
 /* 0 or the code with which the start is refused. */
 static inline int
 box_start(char *error)
@@ -356,6 +365,32 @@ box_events(const char *kind, char *last)
 		n++;
 		if (last != NULL)
 			snprintf(last, WEIR_EVENT_MESSAGE_SIZE, "%s", event.message);
+	}
+	return n;
+}
+
+/* ---- what was done ---- */
+
+#define SLOT(letter) box.class_slots[(letter) - 'a']
+
+static inline uint8_t
+queue_of(char class)
+{
+	return box.queue_of_slot[SLOT(class)];
+}
+
+/* How often a step was made; first gets the place of the first of them. */
+static inline uint32_t
+steps_of(enum box_step step, uint32_t *first)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < box.n_steps; i++) {
+		if (box.steps[i].step != step)
+			continue;
+		if (first != NULL && n == 0)
+			*first = i;
+		n++;
 	}
 	return n;
 }

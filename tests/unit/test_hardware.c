@@ -2,30 +2,6 @@
 /* Planning, programming and changing limits of a port. Linked with --wrap. */
 #include "tests/unit/hardware_box.h"
 
-#define SLOT(letter) box.class_slots[(letter) - 'a']
-
-static uint8_t
-queue_of(char class)
-{
-	return box.queue_of_slot[SLOT(class)];
-}
-
-/* How often a step was made; first gets the place of the first of them. */
-static uint32_t
-steps_of(enum box_step step, uint32_t *first)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < box.n_steps; i++) {
-		if (box.steps[i].step != step)
-			continue;
-		if (first != NULL && n == 0)
-			*first = i;
-		n++;
-	}
-	return n;
-}
-
 static uint32_t
 queues(const char *driver, enum weir_limiter_kind kind, uint32_t max_tx_queues, uint32_t n_senders)
 {
@@ -117,75 +93,6 @@ test_link(void)
 	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
 	CU_ASSERT(!weir_events_get(box.appliance->events, 100, &event));
 	box_free();
-}
-
-/* What a start that needs limits says where there are none. */
-static void
-test_required(void)
-{
-	char error[WEIR_ERROR_SIZE] = "", last[WEIR_EVENT_MESSAGE_SIZE];
-
-	box_make();
-	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
-	box.appliance->ports[BOX_OUTSIDE].tx_each = 1;
-	snprintf(box.appliance->ports[BOX_OUTSIDE].driver, 32, "net_null");
-	box.up = false; /* it does not take a link to see that */
-	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
-	CU_ASSERT_STRING_EQUAL(error, "port out0: limiter_required: driver net_null is not known "
-	                              "to limit queues");
-	CU_ASSERT_PTR_NULL(box.appliance->hardware);
-	box_free();
-
-	box_make();
-	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
-	box.open_result = -ENOTSUP;
-	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
-	CU_ASSERT_STRING_EQUAL(error, "port out0: limiter_required: the model says no");
-	CU_ASSERT(!box.used);
-	box_free();
-
-	/* Later, it is told once, tried once a second, and nothing is sent meanwhile. */
-	box_make();
-	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
-	box_start_well();
-	box.up = false;
-	(void)box_look();
-	CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
-	box.up = true;
-	box.refused_queue = queue_of('b');
-	box.n_steps = 0;
-	for (int i = 0; i < 43; i++)
-		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_CLEAN);
-	CU_ASSERT_EQUAL(steps_of(STEP_LIMIT, NULL), 3 * 3);
-	CU_ASSERT_EQUAL(steps_of(STEP_UP, NULL), 0);
-	CU_ASSERT_EQUAL(box_events("limits_failed", last), 1);
-	CU_ASSERT_STRING_EQUAL(last, "port out0: limiter_required: 1 queues could not be limited");
-	box.refused_queue = 0;
-	for (int i = 0; i < 21 && !box.used; i++)
-		(void)box_look();
-	CU_ASSERT(box.used);
-	box_free();
-}
-
-/* Where limits are required, a policy that can't have them takes the port out of use. */
-static void
-test_required_later(void)
-{
-	for (uint32_t way = 0; way < 2; way++) {
-		box_make();
-		box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
-		box.n_limited = 3;
-		box_start_well();
-		CU_ASSERT_EQUAL(box.appliance->port_watch[BOX_OUTSIDE].state, WEIR_PORT_UP);
-		for (uint32_t i = 0; i < 3 && way == 0; i++)
-			box.classes[i].dedicated = true;
-		box.refused_queue = way == 1 ? queue_of('a') : box.refused_queue;
-		box.classes[0].rate_bit_s += BOX_MBIT;
-		weir_hardware_policy(box.appliance);
-		CU_ASSERT_EQUAL(box_events("port_restart", NULL), 1);
-		CU_ASSERT_EQUAL(box.appliance->port_watch[BOX_OUTSIDE].state, WEIR_PORT_DOWN);
-		box_free();
-	}
 }
 
 /* Where limits are wished for only, software does without. */
@@ -287,7 +194,7 @@ test_commit_fails(void)
 	box_free();
 
 	box_make();
-	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box_require();
 	box.change = WEIR_LIMITER_STOPS;
 	box.commit_result = -EIO;
 	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
@@ -440,7 +347,8 @@ test_policy_link_down_unseen(void)
 {
 	for (uint32_t required = 0; required < 2; required++) {
 		box_make();
-		box.appliance->ports[BOX_OUTSIDE].config.limiter_required = required == 1;
+		if (required == 1)
+			box_require();
 		box_start_well();
 		box.classes[0].rate_bit_s = 30 * BOX_MBIT;
 		box.up = false;
@@ -579,8 +487,6 @@ static const struct weir_test tests[] = {
     {"how many queues a worker gets", test_queues},
     {"limits are in force before the port is used", test_start},
     {"a link that changes", test_link},
-    {"limits that are required", test_required},
-    {"limits that a policy's change takes away", test_required_later},
     {"limits that are not to be had", test_soft},
     {"a commit that fails", test_commit_fails},
     {"a policy's change at once", test_policy_live},

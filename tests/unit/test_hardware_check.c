@@ -335,7 +335,7 @@ test_fast(void)
 	box_free();
 
 	box_make();
-	box.appliance->ports[BOX_OUTSIDE].config.limiter_required = true;
+	box_require();
 	box_start_well();
 	atomic_fetch_add(&box.departures[0][1].excess_bytes, 1);
 	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_DOWN);

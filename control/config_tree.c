@@ -207,8 +207,8 @@ check_text(const char *text, size_t text_bytes, struct weir_config_report *repor
 
 	if (text_bytes > WEIR_POLICY_MAX_BYTES)
 		return weir_config_refuse_line(report, 1, "(text)", "too long",
-		                               "at most %u bytes in a policy",
-		                               WEIR_POLICY_MAX_BYTES);
+		                               "at most %u bytes in a %s", WEIR_POLICY_MAX_BYTES,
+		                               weir_config_what(report));
 	for (size_t i = 0; i < text_bytes; i += bytes) {
 		bytes = decode(p + i, text_bytes - i, &code);
 		if (bytes == 0) {
@@ -430,7 +430,8 @@ read_events(struct reader *reader)
 		yaml_event_delete(&event);
 	}
 	if (rc == 0 && reader->tree->n_nodes == 0)
-		rc = weir_config_refuse_line(reader->report, 1, "(text)", "empty", "a policy");
+		rc = weir_config_refuse_line(reader->report, 1, "(text)", "empty", "a %s",
+		                             weir_config_what(reader->report));
 	return rc;
 }
 

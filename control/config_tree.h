@@ -59,6 +59,7 @@ struct weir_config_at {
  */
 struct weir_config_report {
 	const char *name;
+	const char *what;                    /* it is; NULL: a policy */
 	const struct weir_config_tree *tree; /* for lines; NULL before there is one */
 	char *error;
 	size_t error_size;
@@ -95,6 +96,13 @@ int weir_config_refuse(struct weir_config_report *report, const struct weir_conf
 int weir_config_refuse_line(struct weir_config_report *report, uint32_t line, const char *key,
                             const char *value, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/* What the file is, for errors: "policy". */
+static inline const char *
+weir_config_what(const struct weir_config_report *report)
+{
+	return report->what != NULL ? report->what : "policy";
+}
 
 /* Writes "section[index].key" and so on. */
 void weir_config_at_print(const struct weir_config_at *at, char *text, size_t size);

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -370,35 +369,6 @@ print_sample_json(const struct sample *sample)
 	    true);
 }
 
-/*
- * Redraws the screen in one write, without clearing it first, so that it doesn't flicker. What does
- * not fit is cut: each line at the right edge, and the lines at the bottom.
- */
-static void
-draw(const char *text)
-{
-	static const char more[] = "(more: enlarge the window)";
-	struct winsize size = {0};
-	size_t columns = 80, rows = 24, row = 0;
-
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
-		columns = size.ws_col;
-		rows = size.ws_row;
-	}
-	fputs("\033[H", stdout);
-	for (; *text != '\0' && row + 1 < rows; row++) {
-		size_t bytes = strcspn(text, "\n");
-		size_t fit = weir_text_fit(text, columns);
-
-		fwrite(text, 1, fit < bytes ? fit : bytes, stdout);
-		fputs("\033[K\n", stdout);
-		text += bytes + (text[bytes] == '\n');
-	}
-	fputs("\033[J", stdout);
-	if (*text != '\0')
-		printf("%.*s", (int)weir_text_fit(more, columns), more);
-}
-
 static void
 show_sample(const struct sample *sample, const struct weir_options *options, bool live)
 {
@@ -417,7 +387,7 @@ show_sample(const struct sample *sample, const struct weir_options *options, boo
 	if (fclose(out) != 0)
 		weir_text_no_memory();
 	if (live)
-		draw(text);
+		weir_text_draw(text);
 	else
 		printf("%s\n", text);
 	free(text);

@@ -2,9 +2,12 @@
 #include "tools/weirctl/text.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 int
 weir_error_set(struct weir_error *error, int code, const char *format, ...)
@@ -20,7 +23,7 @@ weir_error_set(struct weir_error *error, int code, const char *format, ...)
 void
 weir_text_no_memory(void)
 {
-	fputs("weirctl: out of memory\n", stderr);
+	fprintf(stderr, "%s: out of memory\n", program_invocation_short_name);
 	exit(1);
 }
 
@@ -212,4 +215,29 @@ weir_table_print(struct weir_table *table, FILE *out)
 		free(table->cells[i]);
 	free(table->cells);
 	free(table);
+}
+
+void
+weir_text_draw(const char *text)
+{
+	static const char more[] = "(more: enlarge the window)";
+	struct winsize size = {0};
+	size_t columns = 80, rows = 24, row = 0;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
+		columns = size.ws_col;
+		rows = size.ws_row;
+	}
+	fputs("\033[H", stdout);
+	for (; *text != '\0' && row + 1 < rows; row++) {
+		size_t bytes = strcspn(text, "\n");
+		size_t fit = weir_text_fit(text, columns);
+
+		fwrite(text, 1, fit < bytes ? fit : bytes, stdout);
+		fputs("\033[K\n", stdout);
+		text += bytes + (text[bytes] == '\n');
+	}
+	fputs("\033[J", stdout);
+	if (*text != '\0')
+		printf("%.*s", (int)weir_text_fit(more, columns), more);
 }

@@ -22,7 +22,7 @@ struct weir_error {
 int weir_error_set(struct weir_error *error, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Prints "weirctl: out of memory" and ends the process with status 1. */
+/* Prints "PROGRAM: out of memory" and ends the process with status 1. */
 _Noreturn void weir_text_no_memory(void);
 
 /*
@@ -56,5 +56,12 @@ void weir_table_cell(struct weir_table *table, const char *format, ...)
 
 /* Writes titles and rows, two spaces between columns, no trailing spaces; then frees the table. */
 void weir_table_print(struct weir_table *table, FILE *out);
+
+/*
+ * Redraws the screen of the terminal that standard output is, in one write and without clearing it
+ * first, so that it doesn't flicker. What does not fit is cut: each line at the right edge, and the
+ * lines at the bottom.
+ */
+void weir_text_draw(const char *text);
 
 #endif

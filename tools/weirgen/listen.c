@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/weirgen/listen.h"
+
+#include "tools/weirgen/pcapng.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_mbuf.h>
+#include <string.h>
+
+#define TIME_MASK ((UINT64_C(1) << WEIR_STAMP_TIME_BITS) - 1)
+
+void
+weir_listen_make(struct weir_station *station, const struct weir_options *options,
+                 struct weir_listen *listen)
+{
+	uint64_t hz = station->clock.tsc_hz;
+
+	memset(listen, 0, sizeof(*listen));
+	listen->station = station;
+	listen->count = options->count;
+	listen->duration_tsc = weir_clock_tsc_from_ns(&station->clock, options->duration_ns);
+	listen->idle_tsc = weir_clock_tsc_from_ns(&station->clock, options->idle_ns);
+	listen->clock = weir_stamp_clock();
+	listen->tick_ns_q32 = (uint64_t)(((weir_u128)WEIR_NS_PER_S << 32) / hz);
+	listen->n_limits = options->n_limits;
+	for (uint32_t i = 0; i < options->n_limits; i++)
+		weir_limit_meter_make(&listen->limits[i], options->limits[i].rate_bit_s, hz);
+	listen->n_windows = options->n_windows;
+	for (uint32_t i = 0; i < options->n_windows; i++)
+		weir_window_meter_make(&listen->windows[i], options->windows_ns[i], hz,
+		                       rte_rdtsc());
+}
+
+/* Only the worker writes them. */
+static inline void
+add(_Atomic uint64_t *counter, uint64_t value)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value,
+	                      memory_order_relaxed);
+}
+
+static inline void
+set(_Atomic uint64_t *counter, uint64_t value)
+{
+	atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+static inline uint64_t
+ns_of(const struct weir_listen *listen, uint64_t ticks)
+{
+	return (uint64_t)(((weir_u128)ticks * listen->tick_ns_q32) >> 32);
+}
+
+static inline void
+take_latency(const struct weir_listen *listen, struct weir_track *track,
+             const struct weir_stamp *stamp, uint64_t now)
+{
+	if (!stamp->live) {
+		if (track->kind != WEIR_LATENCY_ONE_WAY)
+			weir_track_variation(track, stamp->time,
+			                     ns_of(listen, now - listen->start_tsc));
+	} else if (stamp->clock == listen->clock && track->kind != WEIR_LATENCY_VARIATION) {
+		track->kind = WEIR_LATENCY_ONE_WAY;
+		weir_histogram_add(&track->latency, ns_of(listen, (now - stamp->time) & TIME_MASK));
+	}
+}
+
+/* A frame's stamp, if it has one that is sound. */
+static inline void
+take_stamp(struct weir_listen *listen, const uint8_t *frame, uint32_t bytes, uint64_t wire,
+           uint64_t now)
+{
+	uint32_t payload = weir_stamp_payload(frame, bytes);
+	struct weir_track *track;
+	struct weir_stamp stamp;
+
+	if (payload == 0 || payload + WEIR_STAMP_BYTES > bytes ||
+	    !weir_stamp_read(frame + payload, &stamp))
+		return;
+	add(&listen->counts.stamped, 1);
+	if (stamp.flow >= WEIR_TRACK_FLOWS) {
+		add(&listen->counts.other_flows, 1);
+		return;
+	}
+	track = &listen->tracks[stamp.flow];
+	track->wire_bytes += wire;
+	weir_track_sequence(track, stamp.sequence);
+	take_latency(listen, track, &stamp, now);
+	if (stamp.flow >= atomic_load_explicit(&listen->counts.flows, memory_order_relaxed))
+		atomic_store_explicit(&listen->counts.flows, stamp.flow + 1U, memory_order_release);
+}
+
+static inline void
+take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t n, uint64_t before,
+           uint64_t now)
+{
+	struct weir_listen_counts *counts = &listen->counts;
+	uint64_t bytes = 0, wire = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t length = rte_pktmbuf_pkt_len(mbufs[i]);
+
+		bytes += length;
+		wire += weir_wire_bytes(length);
+		/* The first segment is enough: a stamp is at the start. */
+		take_stamp(listen, rte_pktmbuf_mtod(mbufs[i], const uint8_t *),
+		           rte_pktmbuf_data_len(mbufs[i]), weir_wire_bytes(length), now);
+	}
+	for (uint32_t i = 0; i < listen->n_limits; i++)
+		weir_limit_meter_add(&listen->limits[i], before, now, wire);
+	for (uint32_t i = 0; i < listen->n_windows; i++)
+		weir_window_meter_add(&listen->windows[i], now, wire);
+	if (atomic_load_explicit(&counts->frames, memory_order_relaxed) == 0)
+		set(&counts->first_tsc, now);
+	else if (now - before > atomic_load_explicit(&counts->look_max, memory_order_relaxed))
+		set(&counts->look_max, now - before);
+	set(&counts->last_tsc, now);
+	add(&counts->frame_bytes, bytes);
+	add(&counts->wire_bytes, wire);
+	add(&counts->frames, n);
+}
+
+static inline bool
+is_over(const struct weir_listen *listen, uint64_t now)
+{
+	uint64_t frames = atomic_load_explicit(&listen->counts.frames, memory_order_relaxed);
+	uint64_t last = atomic_load_explicit(&listen->counts.last_tsc, memory_order_relaxed);
+
+	if (listen->count > 0 && frames >= listen->count)
+		return true;
+	if (listen->duration_tsc > 0 && now - listen->start_tsc >= listen->duration_tsc)
+		return true;
+	return listen->idle_tsc > 0 && frames > 0 && now - last >= listen->idle_tsc;
+}
+
+static int
+work(void *arg)
+{
+	struct weir_listen *listen = arg;
+	struct rte_mbuf *mbufs[WEIR_LISTEN_BURST];
+	uint64_t now = rte_rdtsc(), before;
+	uint16_t port = listen->station->port.port_id;
+
+	atomic_store(&listen->start_tsc, now);
+	while (!weir_station_stopped() && !is_over(listen, now)) {
+		uint32_t n = rte_eth_rx_burst(port, 0, mbufs, WEIR_LISTEN_BURST);
+
+		before = now;
+		now = rte_rdtsc();
+		if (n == 0) {
+			rte_pause();
+			continue;
+		}
+		take_burst(listen, mbufs, n, before, now);
+		if (listen->capture.pool != NULL)
+			add(&listen->counts.capture_missed,
+			    weir_pcapng_copy(&listen->capture, port, mbufs, n, now));
+		rte_pktmbuf_free_bulk(mbufs, n);
+	}
+	listen->end_tsc = now;
+	return 0;
+}
+
+int
+weir_listen_start(struct weir_listen *listen)
+{
+	return rte_eal_remote_launch(work, listen, listen->station->worker);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/weirgen/result.h"
+
+#include "tools/weirctl/format.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+json_t *
+weir_result_json(json_t *json)
+{
+	if (json == NULL) {
+		fputs("weirgen: out of memory\n", stderr);
+		exit(WEIR_EXIT_FAILED);
+	}
+	return json;
+}
+
+enum weir_exit
+weir_result_write(json_t *json, const char *path)
+{
+	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	bool good =
+	    out != NULL && json_dumpf(json, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
+
+	if (out != NULL && (out == stdout ? fflush(out) : fclose(out)) != 0)
+		good = false;
+	json_decref(json);
+	if (good)
+		return WEIR_EXIT_OK;
+	return weir_command_fail(WEIR_EXIT_FAILED, "%s: %s", path, strerror(errno));
+}
+
+uint64_t
+weir_result_rate(uint64_t bytes, uint64_t ns)
+{
+	weir_u128 rate = ns == 0 ? 0 : (weir_u128)bytes * 8 * WEIR_NS_PER_S / ns;
+
+	return rate > UINT64_MAX ? UINT64_MAX : (uint64_t)rate;
+}
+
+void
+weir_result_watch(const struct weir_transmit *transmit, const struct weir_options *options)
+{
+	uint64_t frames = 0, wire = 0, ns = 0;
+	bool terminal = isatty(STDOUT_FILENO) == 1;
+	bool ended = false;
+
+	while (!ended) {
+		uint64_t to_frames, to_wire, to_ns;
+
+		ended = weir_station_wait(transmit->station, WEIR_NS_PER_S);
+		to_frames = atomic_load(&transmit->counts.frames);
+		to_wire = atomic_load(&transmit->counts.wire_bytes);
+		to_ns = weir_transmit_elapsed_ns(transmit);
+		if (!options->quiet && (!ended || terminal))
+			printf("%s%8.1f s  %" PRIu64 " frames  %s  now %s%s", terminal ? "\r" : "",
+			       (double)to_ns / 1e9, to_frames, weir_format_bytes(to_wire).text,
+			       weir_format_rate(weir_result_rate(to_wire - wire, to_ns - ns)).text,
+			       terminal ? "\033[K" : "\n");
+		fflush(stdout);
+		frames = to_frames;
+		wire = to_wire;
+		ns = to_ns;
+	}
+	if (!options->quiet && terminal && frames > 0)
+		putchar('\n');
+}
+
+uint64_t
+weir_result_port_errors(const struct weir_transmit *transmit)
+{
+	struct rte_eth_stats stats = {0};
+
+	return rte_eth_stats_get(transmit->station->port.port_id, &stats) == 0 ? stats.oerrors : 0;
+}
+
+static double
+cycles_a_frame(const struct weir_transmit *transmit)
+{
+	uint64_t frames = atomic_load(&transmit->counts.frames);
+	uint64_t last = atomic_load(&transmit->counts.last_tsc);
+
+	return frames == 0 ? 0 : (double)(last - transmit->start_tsc) / (double)frames;
+}
+
+json_t *
+weir_result_transmit_json(const struct weir_transmit *transmit, uint64_t port_errors)
+{
+	const struct weir_transmit_counts *counts = &transmit->counts;
+	uint64_t ns = weir_transmit_elapsed_ns(transmit), wire = atomic_load(&counts->wire_bytes);
+
+	return weir_result_json(json_pack(
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:f, s:b, s:I}", "frames",
+	    (json_int_t)atomic_load(&counts->frames), "frame_bytes",
+	    (json_int_t)atomic_load(&counts->frame_bytes), "wire_bytes", (json_int_t)wire,
+	    "elapsed_ns", (json_int_t)ns, "rate_bit_s", (json_int_t)weir_result_rate(wire, ns),
+	    "behind_max_ns", (json_int_t)(atomic_load(&counts->behind_max) / WEIR_TICKS_PER_NS),
+	    "given_up_ns", (json_int_t)(atomic_load(&counts->given_up) / WEIR_TICKS_PER_NS),
+	    "cut_short", (int)atomic_load(&counts->cut_short), "port_full",
+	    (json_int_t)atomic_load(&counts->refused), "port_errors", (json_int_t)port_errors,
+	    "cycles_per_frame", cycles_a_frame(transmit), "huge_pages",
+	    (int)transmit->station->huge_pages, "tsc_hz",
+	    (json_int_t)transmit->station->clock.tsc_hz));
+}
+
+enum weir_exit
+weir_result_transmit_print(const struct weir_transmit *transmit, const struct weir_options *options,
+                           uint64_t port_errors)
+{
+	const struct weir_transmit_counts *counts = &transmit->counts;
+	uint64_t frames = atomic_load(&counts->frames), wire = atomic_load(&counts->wire_bytes);
+	uint64_t ns = weir_transmit_elapsed_ns(transmit);
+	uint64_t given_up = atomic_load(&counts->given_up) / WEIR_TICKS_PER_NS;
+	enum weir_exit status = WEIR_EXIT_OK;
+
+	if (!options->quiet)
+		printf("sent %" PRIu64 " frames, %" PRIu64 " wire bytes in %s: %s\n", frames, wire,
+		       weir_format_duration(ns).text,
+		       weir_format_rate(weir_result_rate(wire, ns)).text);
+	if (!options->fast && !options->quiet)
+		printf("behind the schedule by at most %s\n",
+		       weir_format_duration(atomic_load(&counts->behind_max) / WEIR_TICKS_PER_NS)
+		           .text);
+	if (given_up > 0 && !options->fast)
+		status =
+		    weir_command_fail(WEIR_EXIT_FAILED,
+		                      "fell behind by %s more than --catch-up allows: the rates "
+		                      "asked were not sent",
+		                      weir_format_duration(given_up).text);
+	if (port_errors > 0)
+		status = weir_command_fail(WEIR_EXIT_FAILED,
+		                           "the port failed to send %" PRIu64 " frames of these",
+		                           port_errors);
+	if (atomic_load(&counts->cut_short) && !transmit->config.endless)
+		status = weir_command_fail(WEIR_EXIT_FAILED, "%s before the end of the traffic",
+		                           weir_station_stopped() ? "stopped" : "time was over");
+	return status;
+}

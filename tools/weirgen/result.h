@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How weirgen tells what it did: lines, and JSON into a file. Control thread. */
+#ifndef WEIR_TOOLS_WEIRGEN_RESULT_H
+#define WEIR_TOOLS_WEIRGEN_RESULT_H
+
+#include "tools/weirgen/transmit.h"
+
+#include <jansson.h>
+
+/* json, or the end of the process when memory ran out. */
+json_t *weir_result_json(json_t *json);
+
+/* Writes an object to a file, or to standard output where it is "-". Takes it. */
+enum weir_exit weir_result_write(json_t *json, const char *path);
+
+/* Bits a second, rounded down; 0 where no time has passed. */
+uint64_t weir_result_rate(uint64_t bytes, uint64_t ns);
+
+/*
+ * Waits for a started transmission to end, with a line of progress each second unless quiet.
+ * name: "profile.yaml". Returns once the worker has ended.
+ */
+void weir_result_watch(const struct weir_transmit *transmit, const struct weir_options *options);
+
+/* Frames that the port failed to send although it had taken them, by its own count. */
+uint64_t weir_result_port_errors(const struct weir_transmit *transmit);
+
+/* What every transmission has in its JSON. */
+json_t *weir_result_transmit_json(const struct weir_transmit *transmit, uint64_t port_errors);
+
+/* The lines that a transmission ends with, and the exit status that follows. */
+enum weir_exit weir_result_transmit_print(const struct weir_transmit *transmit,
+                                          const struct weir_options *options, uint64_t port_errors);
+
+#endif

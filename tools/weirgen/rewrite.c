@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/weirgen/rewrite.h"
+
+#include "drivers/units.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ETHERTYPE_IP4  0x0800U
+#define ETHERTYPE_IP6  0x86ddU
+#define ETHERTYPE_VLAN 0x8100U
+#define ETHERTYPE_QINQ 0x88a8U
+#define PREFIX_SIZE    64U
+
+int
+weir_rewrite_parse_mac(const char *text, uint8_t mac[6])
+{
+	for (int i = 0; i < 6; i++) {
+		char *end;
+
+		if (strspn(text, "0123456789abcdefABCDEF") != 2)
+			return -EINVAL;
+		mac[i] = (uint8_t)strtoul(text, &end, 16);
+		if (*end != (i < 5 ? ':' : '\0'))
+			return -EINVAL;
+		text = end + 1;
+	}
+	return 0;
+}
+
+/* "ADDRESS/LENGTH" or an address alone, whose length is all of it. */
+static int
+parse_prefix(const char *text, size_t bytes, bool *ip6, uint8_t *length, uint8_t address[16])
+{
+	char copy[PREFIX_SIZE], *slash, *end;
+	unsigned long bits;
+
+	if (bytes >= sizeof(copy))
+		return -EINVAL;
+	memcpy(copy, text, bytes);
+	copy[bytes] = '\0';
+	slash = strchr(copy, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	*ip6 = strchr(copy, ':') != NULL;
+	if (inet_pton(*ip6 ? AF_INET6 : AF_INET, copy, address) != 1)
+		return -EINVAL;
+	*length = *ip6 ? 128 : 32;
+	if (slash == NULL)
+		return 0;
+	if (slash[1] < '0' || slash[1] > '9')
+		return -EINVAL;
+	bits = strtoul(slash + 1, &end, 10);
+	if (*end != '\0' || bits > *length)
+		return -EINVAL;
+	*length = (uint8_t)bits;
+	return 0;
+}
+
+int
+weir_rewrite_add(struct weir_rewrite *rewrite, const char *text)
+{
+	struct weir_rewrite_map map = {0};
+	const char *equals = strchr(text, '=');
+	uint8_t length;
+	bool ip6;
+
+	if (rewrite->n_maps == WEIR_REWRITE_MAPS_MAX)
+		return -E2BIG;
+	if (equals == NULL ||
+	    parse_prefix(text, (size_t)(equals - text), &map.ip6, &map.length, map.from) != 0 ||
+	    parse_prefix(equals + 1, strlen(equals + 1), &ip6, &length, map.to) != 0 ||
+	    ip6 != map.ip6 || length != map.length)
+		return -EINVAL;
+	rewrite->maps[rewrite->n_maps++] = map;
+	return 0;
+}
+
+/* The bits of one byte of a prefix. */
+static uint8_t
+mask_of(uint8_t length, uint32_t byte)
+{
+	uint32_t bits = length > byte * 8 ? length - byte * 8U : 0;
+
+	return (uint8_t)(0xff00U >> (bits < 8 ? bits : 8));
+}
+
+/* Writes the new address of old, of so many bytes. False where no rule matches. */
+static bool
+map_address(const struct weir_rewrite *rewrite, bool ip6, const uint8_t *old, uint8_t *new)
+{
+	uint32_t bytes = ip6 ? 16 : 4;
+
+	for (uint32_t m = 0; m < rewrite->n_maps; m++) {
+		const struct weir_rewrite_map *map = &rewrite->maps[m];
+		bool same = map->ip6 == ip6;
+
+		for (uint32_t i = 0; same && i < bytes; i++)
+			same = ((old[i] ^ map->from[i]) & mask_of(map->length, i)) == 0;
+		if (!same)
+			continue;
+		for (uint32_t i = 0; i < bytes; i++) {
+			uint8_t mask = mask_of(map->length, i);
+
+			new[i] = (uint8_t)((map->to[i] & mask) | (old[i] & ~mask));
+		}
+		return true;
+	}
+	return false;
+}
+
+static uint32_t
+number_at(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 8 | at[1];
+}
+
+/* RFC 1624, equation 3: a checksum whose input changed from old to new. */
+static void
+update_checksum(uint8_t *checksum, const uint8_t *old, const uint8_t *new, uint32_t bytes)
+{
+	uint32_t sum = ~number_at(checksum) & UINT16_MAX;
+
+	for (uint32_t i = 0; i < bytes; i += 2)
+		sum += (~number_at(old + i) & UINT16_MAX) + number_at(new + i);
+	while (sum >> 16 != 0)
+		sum = (sum & UINT16_MAX) + (sum >> 16);
+	checksum[0] = (uint8_t)(~sum >> 8);
+	checksum[1] = (uint8_t)~sum;
+}
+
+/* Where a transport's checksum is, or NULL where it has none that covers addresses. */
+static uint8_t *
+transport_checksum(uint8_t *l4, uint32_t bytes, uint8_t protocol, bool ip6)
+{
+	uint8_t *checksum = NULL;
+
+	if (protocol == IPPROTO_TCP && bytes >= 20)
+		checksum = l4 + 16;
+	else if ((protocol == IPPROTO_UDP || protocol == 136) && bytes >= 8)
+		checksum = l4 + 6;
+	else if (protocol == IPPROTO_ICMPV6 && ip6 && bytes >= 4)
+		checksum = l4 + 2;
+	/* UDP without one. */
+	if (checksum != NULL && protocol == IPPROTO_UDP && number_at(checksum) == 0)
+		checksum = NULL;
+	return checksum;
+}
+
+static void
+rewrite_address(const struct weir_rewrite *rewrite, bool ip6, uint8_t *address,
+                uint8_t *ip_checksum, uint8_t *l4_checksum, bool udp)
+{
+	uint32_t bytes = ip6 ? 16 : 4;
+	uint8_t new[16];
+
+	if (!map_address(rewrite, ip6, address, new))
+		return;
+	if (ip_checksum != NULL)
+		update_checksum(ip_checksum, address, new, bytes);
+	if (l4_checksum != NULL) {
+		update_checksum(l4_checksum, address, new, bytes);
+		if (udp && number_at(l4_checksum) == 0)
+			l4_checksum[0] = l4_checksum[1] = UINT8_MAX;
+	}
+	memcpy(address, new, bytes);
+}
+
+static void
+rewrite_ip4(const struct weir_rewrite *rewrite, uint8_t *ip, uint32_t bytes)
+{
+	uint32_t header = (ip[0] & 15) * 4U;
+	uint8_t *l4 = NULL;
+
+	/* Only a first fragment has the checksum. */
+	if (bytes >= header && header >= 20 && (number_at(ip + 6) & 0x1fff) == 0)
+		l4 = transport_checksum(ip + header, bytes - header, ip[9], false);
+	rewrite_address(rewrite, false, ip + 12, ip + 10, l4, ip[9] == IPPROTO_UDP);
+	rewrite_address(rewrite, false, ip + 16, ip + 10, l4, ip[9] == IPPROTO_UDP);
+}
+
+void
+weir_rewrite_frame(const struct weir_rewrite *rewrite, uint8_t *frame, uint32_t frame_bytes)
+{
+	uint32_t at = WEIR_FRAME_HEADER_BYTES, ethertype;
+	uint8_t *l4, *ip;
+
+	if (frame_bytes < WEIR_FRAME_HEADER_BYTES)
+		return;
+	if (rewrite->has_destination)
+		memcpy(frame, rewrite->destination_mac, 6);
+	if (rewrite->has_source)
+		memcpy(frame + 6, rewrite->source_mac, 6);
+	ethertype = number_at(frame + 12);
+	for (uint32_t tags = 0; tags < WEIR_VLAN_TAGS_MAX && frame_bytes >= at + 4; tags++) {
+		if (ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ)
+			break;
+		ethertype = number_at(frame + at + 2);
+		at += WEIR_VLAN_TAG_BYTES;
+	}
+	ip = frame + at;
+	if (ethertype == ETHERTYPE_IP4 && frame_bytes >= at + 20) {
+		rewrite_ip4(rewrite, ip, frame_bytes - at);
+	} else if (ethertype == ETHERTYPE_IP6 && frame_bytes >= at + 40) {
+		l4 = transport_checksum(ip + 40, frame_bytes - at - 40, ip[6], true);
+		rewrite_address(rewrite, true, ip + 8, NULL, l4, ip[6] == IPPROTO_UDP);
+		rewrite_address(rewrite, true, ip + 24, NULL, l4, ip[6] == IPPROTO_UDP);
+	}
+}

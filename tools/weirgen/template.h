@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A stream's frames of one protocol: the first 128 bytes made in advance, and how to fill in what
+ * differs from frame to frame, checksums included. What lies behind these 128 bytes is the filler,
+ * the same in all frames, and never written. Made by the control thread, used by a worker.
+ */
+#ifndef WEIR_TOOLS_WEIRGEN_TEMPLATE_H
+#define WEIR_TOOLS_WEIRGEN_TEMPLATE_H
+
+#include "tools/weirgen/profile.h"
+#include "tools/weirgen/random.h"
+#include "tools/weirgen/stamp.h"
+
+#define WEIR_TEMPLATE_BYTES   128U
+#define WEIR_TEMPLATE_PATCHES 9U
+
+/* Content of all frames behind their headers, and sums of its 16-bit words for checksums. */
+struct weir_filler {
+	uint8_t bytes[WEIR_PROFILE_FRAME_MAX + 64];
+	uint32_t sums[WEIR_PROFILE_FRAME_MAX + 1]; /* of the first so many bytes, not folded */
+};
+
+/* Bytes that look random, from a seed. */
+void weir_filler_make(uint64_t seed, struct weir_filler *filler);
+
+enum weir_patch_width {
+	WEIR_PATCH_16,
+	WEIR_PATCH_32,
+	WEIR_PATCH_48,
+	WEIR_PATCH_64,
+};
+
+/* A field that is another number in each frame, big-endian. */
+struct weir_patch {
+	struct weir_profile_range range;
+	uint64_t ip_mask, l4_mask; /* all ones where the checksum covers it */
+	uint16_t offset;
+	uint16_t width; /* enum weir_patch_width */
+};
+
+enum weir_template_l4 {
+	WEIR_L4_NONE = 0, /* without a length and a checksum of its own */
+	WEIR_L4_UDP,
+	WEIR_L4_OTHER, /* with a checksum */
+};
+
+struct weir_template {
+	_Alignas(WEIR_CACHE_LINE) uint8_t head[WEIR_TEMPLATE_BYTES];
+	uint64_t ip_sum, l4_sum;  /* of what is the same in all frames, not folded */
+	uint16_t l3, l4, payload; /* offsets; l3 is 0 without IP */
+	uint16_t checksum;        /* offset of the transport's */
+	uint16_t stamp_min;       /* bytes of the shortest frame with a stamp */
+	bool ip4;
+	bool pseudo;       /* the transport's checksum covers addresses and length */
+	uint8_t transport; /* enum weir_template_l4 */
+	uint32_t n_patches;
+	struct weir_patch patches[WEIR_TEMPLATE_PATCHES];
+};
+
+void weir_template_make(const struct weir_profile_stream *stream, uint8_t protocol,
+                        const struct weir_filler *filler, struct weir_template *template);
+
+static inline uint16_t
+weir_template_fold(uint64_t sum)
+{
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & UINT16_MAX) + (sum >> 16);
+	sum = (sum & UINT16_MAX) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* Writes a patch's next number. Returns the sum of its words as they lie in memory. */
+static inline uint64_t
+weir_template_patch(const struct weir_patch *patch, uint64_t random, uint8_t *frame)
+{
+	uint64_t value = patch->range.low + weir_mix_below(random, patch->range.span);
+	uint8_t *at = frame + patch->offset;
+	uint64_t big;
+	uint32_t word;
+	uint16_t half;
+
+	switch (patch->width) {
+	case WEIR_PATCH_16:
+		half = rte_cpu_to_be_16((uint16_t)value);
+		memcpy(at, &half, sizeof(half));
+		return half;
+	case WEIR_PATCH_32:
+		word = rte_cpu_to_be_32((uint32_t)value);
+		memcpy(at, &word, sizeof(word));
+		return word;
+	case WEIR_PATCH_48:
+		big = rte_cpu_to_be_64(value << 16);
+		memcpy(at, &big, 6);
+		return 0;
+	default:
+		big = rte_cpu_to_be_64(value);
+		memcpy(at, &big, sizeof(big));
+		return (big & UINT32_MAX) + (big >> 32);
+	}
+}
+
+/* Writes 16 bits in big-endian order. Returns them as they lie in memory. */
+static inline uint16_t
+weir_template_put(uint8_t *at, uint32_t value)
+{
+	uint16_t half = rte_cpu_to_be_16((uint16_t)value);
+
+	memcpy(at, &half, sizeof(half));
+	return half;
+}
+
+/*
+ * Writes the head of a frame of so many bytes, of which at least 128 can be written. key chooses
+ * what differs: the same key, the same fields. stamp: NULL for none; frame_bytes is at least
+ * stamp_min otherwise.
+ */
+static inline void
+weir_template_write(const struct weir_template *restrict template,
+                    const struct weir_filler *restrict filler, uint64_t key, uint32_t frame_bytes,
+                    const struct weir_stamp *restrict stamp, uint8_t *restrict frame)
+{
+	uint64_t ip_sum = template->ip_sum, l4_sum = template->l4_sum + filler->sums[frame_bytes];
+	uint32_t l4_bytes = frame_bytes - template->l4;
+	uint16_t checksum;
+
+	memcpy(frame, template->head, WEIR_TEMPLATE_BYTES);
+	for (uint32_t i = 0; i < template->n_patches; i++) {
+		const struct weir_patch *patch = &template->patches[i];
+		uint64_t words = weir_template_patch(patch, weir_mix_next(&key), frame);
+
+		ip_sum += words & patch->ip_mask;
+		l4_sum += words & patch->l4_mask;
+	}
+	if (stamp != NULL) {
+		l4_sum -= filler->sums[template->payload + WEIR_STAMP_BYTES] -
+		          filler->sums[template->payload];
+		l4_sum += weir_stamp_write(frame + template->payload, stamp);
+	}
+	if (template->l3 == 0)
+		return;
+	if (template->ip4) {
+		ip_sum += weir_template_put(frame + template->l3 + 2, frame_bytes - template->l3);
+		checksum = weir_template_fold(ip_sum);
+		memcpy(frame + template->l3 + 10, &checksum, sizeof(checksum));
+	} else {
+		weir_template_put(frame + template->l3 + 4, l4_bytes);
+	}
+	if (template->transport == WEIR_L4_NONE)
+		return;
+	if (template->transport == WEIR_L4_UDP)
+		l4_sum += weir_template_put(frame + template->l4 + 4, l4_bytes);
+	if (template->pseudo)
+		l4_sum += rte_cpu_to_be_16((uint16_t)l4_bytes);
+	checksum = weir_template_fold(l4_sum);
+	/* A UDP checksum of 0 would mean that there is none; in one's complement ~0 is the same. */
+	if (checksum == 0 && template->transport == WEIR_L4_UDP)
+		checksum = UINT16_MAX;
+	memcpy(frame + template->checksum, &checksum, sizeof(checksum));
+}
+
+#endif

@@ -33,7 +33,6 @@ struct stream {
 	uint32_t n_templates;
 	uint32_t flows;
 	uint64_t flow_key;
-	uint32_t sequence;
 	uint32_t n_sizes;
 	struct weir_profile_size sizes[WEIR_PROFILE_SIZES_MAX];
 	uint32_t limits[WEIR_PROFILE_SIZES_MAX]; /* of 32 random bits; the last size has the rest */
@@ -137,38 +136,57 @@ next_due(struct stream *stream, struct source *source, uint64_t now)
 	return now + (uint64_t)(((weir_u128)wire * stream->byte_ticks_q32 + UINT32_MAX) >> 32);
 }
 
+/* What chooses the addresses and ports of the next frame. */
+static uint64_t
+next_key(const struct stream *stream, struct source *source)
+{
+	uint64_t key;
+
+	if (stream->sessions.count > 0)
+		return source->key;
+	key = weir_mix_next(&source->random);
+	if (stream->flows > 0)
+		key = stream->flow_key + WEIR_GOLDEN * ((key >> 32) * stream->flows >> 32);
+	return weir_mix(key);
+}
+
 /* Writes a source's frame, and says what it is. */
 static void
 write_frame(struct weir_generator *g, struct stream *stream, struct source *source, uint64_t due,
             uint64_t live, uint8_t *frame, struct weir_taken *taken)
 {
 	const struct weir_template *template = &stream->templates[0];
-	uint64_t key = source->key;
-	struct weir_stamp stamp, *stamped = NULL;
+	uint32_t bytes = source->bytes;
+	uint64_t key;
+	bool stamped;
 
-	if (stream->sessions.count == 0) {
-		key = weir_mix_next(&source->random);
-		if (stream->flows > 0)
-			key = stream->flow_key + WEIR_GOLDEN * ((key >> 32) * stream->flows >> 32);
-		key = weir_mix(key);
+	stream->frames++;
+	stream->frame_bytes += bytes;
+	if (template->complete && stream->n_templates == 1) {
+		*taken = (struct weir_taken){due, bytes, (uint16_t)source->stream, false};
+		weir_template_copy(template, bytes, frame);
+		return;
 	}
+	key = next_key(stream, source);
 	if (stream->n_templates > 1)
 		template += ((key >> 32) * stream->n_templates) >> 32;
-	if (source->bytes >= template->stamp_min) {
-		stamp = (struct weir_stamp){
+	stamped = bytes >= template->stamp_min;
+	*taken = (struct weir_taken){due, bytes, (uint16_t)source->stream, stamped};
+	if (stamped) {
+		struct weir_stamp stamp = {
 		    .live = stream->live,
 		    .flow = stream->flow,
-		    .sequence = stream->sequence++,
+		    .sequence = (uint32_t)stream->stamped++,
 		    .time = stream->live ? live : due / WEIR_TICKS_PER_NS,
 		    .clock = stream->live ? g->clock : 0,
 		};
-		stamped = &stamp;
-		stream->stamped++;
+
+		weir_template_write(template, &g->filler, key, bytes, &stamp, frame);
+	} else if (template->complete) {
+		weir_template_copy(template, bytes, frame);
+	} else {
+		weir_template_write(template, &g->filler, key, bytes, NULL, frame);
 	}
-	weir_template_write(template, &g->filler, key, source->bytes, stamped, frame);
-	*taken = (struct weir_taken){due, source->bytes, (uint16_t)source->stream, stamped != NULL};
-	stream->frames++;
-	stream->frame_bytes += source->bytes;
 }
 
 uint32_t
@@ -245,6 +263,9 @@ make_stream(const struct weir_profile *profile, uint32_t index, const struct wei
 	stream->n_templates = from->n_protocols;
 	for (uint32_t i = 0; i < from->n_protocols; i++)
 		weir_template_make(from, from->protocols[i], filler, &stream->templates[i]);
+	if (from->n_sizes == 1 && from->sizes[0].low == from->sizes[0].high)
+		for (uint32_t i = 0; i < from->n_protocols; i++)
+			weir_template_fix(&stream->templates[i], filler, from->sizes[0].low);
 	stream->left = from->count > 0 ? from->count : UINT64_MAX;
 	stream->poisson = from->poisson;
 	stream->live = from->stamp == WEIR_PROFILE_STAMP_LIVE;

@@ -61,10 +61,9 @@ weir_profile_get_range(struct weir_config_report *report, struct weir_config_at 
 	if (!split(text, low, high) || weir_quantity_parse_integer(low, &from, &expected) != 0 ||
 	    weir_quantity_parse_integer(high, &to, &expected) != 0 || from < least || to > most ||
 	    from > to)
-		return weir_config_refuse(report, &at, text,
-		                          "a number or a range such as %" PRIu64 "-%" PRIu64
-		                          ", within these",
-		                          least, most);
+		return weir_config_refuse(
+		    report, &at, text, "a number or a range, %" PRIu64 "-%" PRIu64 " at the widest",
+		    least, most);
 	*range = (struct weir_profile_range){from, to - from + 1};
 	return 0;
 }

@@ -174,3 +174,16 @@ weir_template_make(const struct weir_profile_stream *stream, uint8_t protocol,
 	t->l4_sum -= filler->sums[t->payload];
 	memcpy(t->head + t->payload, filler->bytes + t->payload, WEIR_TEMPLATE_BYTES - t->payload);
 }
+
+void
+weir_template_fix(struct weir_template *t, const struct weir_filler *filler, uint32_t frame_bytes)
+{
+	uint8_t head[WEIR_TEMPLATE_BYTES];
+
+	if (t->n_patches > 0 || frame_bytes >= t->stamp_min)
+		return;
+	memcpy(head, t->head, sizeof(head));
+	weir_template_write(t, filler, 0, frame_bytes, NULL, head);
+	memcpy(t->head, head, sizeof(head));
+	t->complete = true;
+}

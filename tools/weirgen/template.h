@@ -51,6 +51,7 @@ struct weir_template {
 	uint16_t checksum;        /* offset of the transport's */
 	uint16_t stamp_min;       /* bytes of the shortest frame with a stamp */
 	bool ip4;
+	bool complete;     /* all frames are alike: head is one's start, checksums and all */
 	bool pseudo;       /* the transport's checksum covers addresses and length */
 	uint8_t transport; /* enum weir_template_l4 */
 	uint32_t n_patches;
@@ -59,6 +60,21 @@ struct weir_template {
 
 void weir_template_make(const struct weir_profile_stream *stream, uint8_t protocol,
                         const struct weir_filler *filler, struct weir_template *template);
+
+/* For frames of this length alone, whose head is the same in all if nothing else differs. */
+void weir_template_fix(struct weir_template *template, const struct weir_filler *filler,
+                       uint32_t frame_bytes);
+
+/* Copies a head, or of short frames as much as they have. */
+static inline void
+weir_template_copy(const struct weir_template *restrict template, uint32_t frame_bytes,
+                   uint8_t *restrict frame)
+{
+	memcpy(frame, template->head, WEIR_TEMPLATE_BYTES / 2);
+	if (frame_bytes > WEIR_TEMPLATE_BYTES / 2)
+		memcpy(frame + WEIR_TEMPLATE_BYTES / 2, template->head + WEIR_TEMPLATE_BYTES / 2,
+		       WEIR_TEMPLATE_BYTES / 2);
+}
 
 static inline uint16_t
 weir_template_fold(uint64_t sum)
@@ -124,7 +140,7 @@ weir_template_write(const struct weir_template *restrict template,
 	uint32_t l4_bytes = frame_bytes - template->l4;
 	uint16_t checksum;
 
-	memcpy(frame, template->head, WEIR_TEMPLATE_BYTES);
+	weir_template_copy(template, frame_bytes, frame);
 	for (uint32_t i = 0; i < template->n_patches; i++) {
 		const struct weir_patch *patch = &template->patches[i];
 		uint64_t words = weir_template_patch(patch, weir_mix_next(&key), frame);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define CALIBRATE_NS (500 * WEIR_NS_PER_MS)
+#define CALIBRATE_NS (250 * WEIR_NS_PER_MS)
 #define WAIT_STEP_NS (5 * WEIR_NS_PER_MS)
 #define SPARE_BYTES  (UINT64_C(64) << 20) /* of DPDK's own, rings and tables */
 

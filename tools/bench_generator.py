@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What "tools/bench generator" does: weirgen's speed against testpmd, and how exact its rates are."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FIXED_LEAST, TUPLES_LEAST = 0.8, 0.5  # of testpmd's frames a second
+RATE_MOST = 0.001  # by which a rate may differ from what was asked
+FRAMES_A_SECOND = 25_000_000  # about what a null port takes: only says how long a run lasts
+TUPLES = """\
+    source: 10.0.0.0/8
+    destination: 192.0.2.0/24
+    source_ports: 1024-65535
+    destination_ports: 1-1023
+"""
+CASES = {
+    "weirgen fixed": "    stamp: none\n",
+    "weirgen stamped": "",
+    "weirgen tuples": "    stamp: none\n" + TUPLES,
+    "weirgen tuples stamped": TUPLES,
+}
+WHAT = {
+    "testpmd txonly": "64-byte frames, all alike",
+    "testpmd txonly flows": "the same, source addresses in turn",
+    "weirgen fixed": "60-byte frames, all alike (64 with the FCS)",
+    "weirgen stamped": "the same with stamps and their checksums",
+    "weirgen tuples": "both addresses and ports at random, checksums right",
+    "weirgen tuples stamped": "the same with stamps",
+}
+RATES = [("10 Mbit/s", 60), ("10 Mbit/s", 1514), ("100 Mbit/s", 1514), ("500 Mbit/s", 1514), ("1 Gbit/s", 1514),
+         ("2 Gbit/s", 1514), ("3 Gbit/s", 1514)]
+
+
+def parse_options(bench, arguments):
+    """The command line behind "generator"."""
+    parser = argparse.ArgumentParser(prog="bench generator", description=(
+        "weirgen's cycles a frame on a null port against testpmd txonly, in turns; and, as root, its rates by "
+        "tcpdump at the other end of a veth. Exit status 1 where it is slower than asked, or no turn is exact."))
+    option = parser.add_argument
+    option("--build", default=str(ROOT / "build"), help="where weirgen is (default: build/ of this repository)")
+    option("--repetitions", metavar="N", type=bench.positive(int, 1000), default=5,
+           help="rounds; medians count (default %(default)s)")
+    option("--seconds", metavar="S", type=bench.positive(float, 600), default=1.0,
+           help="how long each run is (default %(default)s)")
+    option("--rate-seconds", metavar="S", type=bench.positive(float, 600), default=4.0,
+           help="how long each rate is sent (default %(default)s)")
+    option("--pages", choices=["huge", "normal"], default="normal", help="packet memory (default %(default)s)")
+    option("--worker", metavar="LCORE", type=int, default=1, help="the CPU that sends (default %(default)s)")
+    option("--control", metavar="LCORE", type=int, default=0, help="another CPU (default %(default)s)")
+    option("--only", choices=["speed", "rates"], help="one half of it")
+    option("--json", metavar="FILE", help="write all figures there as well")
+    options = parser.parse_args(arguments)
+    options.weirgen = os.path.join(options.build, "weirgen")
+    options.testpmd = bench.shutil.which("dpdk-testpmd")
+    options.warm_up = 0.2
+    if not os.access(options.weirgen, os.X_OK):
+        parser.error(f"{options.weirgen}: not built; see --build")
+    if options.testpmd is None and options.only != "rates":
+        parser.error("dpdk-testpmd: not found; Debian has it in the package dpdk-dev")
+    return options
+
+
+def run_weirgen(bench, options, extra, folder):
+    """Sends as fast as a null port takes. Returns cycles a frame, share lost."""
+    profile, result = Path(folder) / "profile.yaml", Path(folder) / "result.json"
+    profile.write_text("streams:\n  - name: bench\n    rate: 1 Gbit/s\n    size: 60\n" + extra)
+    command = [options.weirgen, "send", profile, "--port", "net_null0", "--fast", "--quiet", "--json", result]
+    command += ["--count", str(int(FRAMES_A_SECOND * options.seconds)), "--pages", options.pages]
+    command += ["--worker", str(options.worker), "--control", str(options.control)]
+    lost = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            end = time.monotonic() + 60 + 20 * options.seconds
+            while process.poll() is None:
+                lost = bench.lost_share(process.pid, options.worker) or lost
+                if time.monotonic() > end:
+                    raise bench.Failed("weirgen: not done in time")
+                time.sleep(0.02)
+        finally:
+            if process.poll() is None:
+                process.kill()
+        if process.returncode != 0:
+            raise bench.Failed(f"weirgen: exit status {process.returncode}: {process.stdout.read().decode()}")
+    return json.loads(result.read_text())["cycles_per_frame"], lost
+
+
+def measure_speed(bench, options, folder):
+    """Takes turns. Returns {name: {values, disturbed, median}}."""
+    huge = options.pages == "huge"
+    runs = {"testpmd txonly": lambda: bench.run_testpmd(options, "txonly", huge),
+            "testpmd txonly flows": lambda: bench.run_testpmd(options, "txonly --txonly-multi-flow", huge)}
+    for name, extra in CASES.items():
+        runs[name] = lambda extra=extra: run_weirgen(bench, options, extra, folder)
+    results = {name: {"values": [], "disturbed": 0} for name in runs}
+    for _ in range(options.repetitions):
+        for name, run in runs.items():
+            value, lost = bench.run_undisturbed(run)
+            results[name]["values"].append(value)
+            results[name]["disturbed"] += lost > bench.LOST_MAX
+    for result in results.values():
+        result["median"] = statistics.median(result["values"])
+    for result in results.values():
+        result["times_testpmd_frames"] = results["testpmd txonly"]["median"] / result["median"]
+    return results
+
+
+def print_speed(bench, options, results):
+    """The table. Returns whether weirgen is as fast as asked."""
+    print(f"Cycles a frame on a null port, burst 32, {options.pages} pages, medians of {options.repetitions} "
+          f"interleaved runs\n\n{'':<24} {'median':>8} {'lowest':>8} {'highest':>8} {'speed':>7}")
+    for name, result in results.items():
+        print(f"{name:<24} {result['median']:>8.1f} {min(result['values']):>8.1f} {max(result['values']):>8.1f} "
+              f"{result['times_testpmd_frames']:>6.2f}x  {WHAT[name]}")
+    disturbed = bench.count_disturbed(results)
+    if disturbed:
+        print(f"\nBusy machine: {disturbed} runs shared their CPU in spite of all tries. Don't trust this.")
+    good = True
+    print()
+    for name, least in (("weirgen fixed", FIXED_LEAST), ("weirgen tuples", TUPLES_LEAST)):
+        held = results[name]["times_testpmd_frames"] >= least
+        good = good and (held or disturbed > 0)
+        print(f"at least {least} of testpmd txonly: {name:<16} {'held' if held else 'NOT held'}")
+    return good
+
+
+def run_rate(laboratory, lab, options, rate, size):
+    """One rate once. Returns its figures, measured at the other end."""
+    profile, result = lab.folder / "rate.yaml", lab.folder / "rate.json"
+    profile.write_text(f"streams:\n  - {{name: rate, rate: {rate}, size: {size}}}\n")
+    clocks = laboratory.Clocks()
+    clocks.start()
+    capture = laboratory.Capture(lab, "internet", "net0", "rate", 64)
+    done = laboratory.run(*lab.exec("box"), options.weirgen, "send", profile, "--port",
+                          "net_af_packet0,iface=out0,blocksz=65536,framecnt=1024", "--quiet", "--json", result,
+                          "--duration", f"{options.rate_seconds:g} s", "--pages", options.pages, "--worker",
+                          options.worker, "--control", options.control, check=False, timeout=120)
+    if capture.running():
+        time.sleep(1.2)
+        capture.end(laboratory.signal.SIGINT)
+    clocks.stop()
+    told = json.loads(result.read_text())
+    frames = list(laboratory.read_pcap(capture.path))
+    number, unit = rate.split()
+    asked = float(number) * {"Mbit/s": 1e6, "Gbit/s": 1e9}[unit]
+    span_ns = clocks.to_raw(frames[-1].ns) - clocks.to_raw(frames[0].ns)
+    measured = sum(frame.wire for frame in frames[1:]) * 8e9 / span_ns
+    return {"asked_bit_s": asked, "frame_bytes": size, "sent_frames": told["frames"], "received_frames": len(frames),
+            "expected_frames": int(asked * options.rate_seconds / 8 / (size + 24) + 1e-6), "measured_bit_s": measured,
+            "error": measured / asked - 1, "behind_max_ns": told["behind_max_ns"], "exit_status": done.returncode}
+
+
+def measure_rates(options):
+    """Each rate in up to three turns: the machine may be busy in one. Returns a list of figures."""
+    sys.path.insert(0, str(ROOT / "tests/e2e"))
+    os.environ.setdefault("WEIR_BUILD", options.build)
+    import lab as laboratory  # pylint: disable=import-outside-toplevel
+
+    results = []
+    with tempfile.TemporaryDirectory(prefix="weir-") as folder:
+        lab = laboratory.Lab(Path(folder))
+        try:
+            lab.wire("internet", "net0", "out0")
+            for rate, size in RATES:
+                best = None
+                for _ in range(3):
+                    result = run_rate(laboratory, lab, options, rate, size)
+                    if best is None or abs(result["error"]) < abs(best["error"]):
+                        best = result
+                    if is_exact(best):
+                        break
+                results.append(best)
+        finally:
+            lab.close()
+    return results
+
+
+def is_exact(result):
+    """Rate and count as asked."""
+    return abs(result["error"]) <= RATE_MOST and result["exit_status"] == 0 and (
+        result["sent_frames"] == result["expected_frames"] == result["received_frames"])
+
+
+def print_rates(options, results):
+    """The table. Returns whether all rates up to the fastest that the machine does are exact."""
+    print(f"\nRates by tcpdump at the other end of a veth, {options.rate_seconds:g} s each\n\n"
+          f"{'asked':>13} {'frame':>6} {'measured':>17} {'error':>9} {'sent':>9} {'received':>9} {'behind':>9}")
+    for result in results:
+        print(f"{result['asked_bit_s'] / 1e6:>6.0f} Mbit/s {result['frame_bytes']:>6} "
+              f"{result['measured_bit_s'] / 1e6:>10.3f} Mbit/s {100 * result['error']:>+8.3f}% "
+              f"{result['sent_frames']:>9} {result['received_frames']:>9} {result['behind_max_ns'] / 1e6:>6.2f} ms"
+              f"{'' if is_exact(result) else '  NOT exact'}")
+    exact = [is_exact(result) for result in results]
+    fastest = max((at for at, good in enumerate(exact) if good), default=-1)
+    return fastest >= 0 and all(exact[:fastest])
+
+
+def main(bench, arguments):
+    """Returns the exit status."""
+    options = parse_options(bench, arguments)
+    report, good = {}, True
+    try:
+        with tempfile.TemporaryDirectory(prefix="weir-") as folder:
+            if options.only != "rates":
+                report["speed"] = measure_speed(bench, options, folder)
+                good = print_speed(bench, options, report["speed"])
+        if options.only != "speed" and os.geteuid() != 0:
+            print("\nRates: not measured: that needs root, for network namespaces.")
+        elif options.only != "speed":
+            report["rates"] = measure_rates(options)
+            good = print_rates(options, report["rates"]) and good
+        if options.json:
+            with open(options.json, "w", encoding="ascii") as file:
+                json.dump(report, file, indent=2)
+                file.write("\n")
+    except (bench.Failed, OSError, RuntimeError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0 if good else 1

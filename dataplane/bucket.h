@@ -15,6 +15,26 @@
  * sense, the bucket's depth is burst - inflight. Then the bound above holds for the real departure
  * times, wherever they lie between the two readings: were a frame of c bytes to leave at x, a
  * bucket run by x would hold at least min(burst - c, tokens - c + rate x elapsed) afterwards.
+ *
+ * Why, for several workers too: let S be what leaves from a to b, and e the first time after a part
+ * S1 of it was taken that a taker or settler with a reading t >= a lifts consumed. None of S1 has
+ * been settled, or that would be e. So e leaves consumed at least allowance(t) - (burst - 1 - S1).
+ * The rest of S is taken after e, by a reading that is no later than b, which leaves consumed at
+ * most allowance(b): S <= burst - 1 + allowance(b) - allowance(t). Without an e all of S was in
+ * flight at once, and the last taking of it left S <= burst - 1.
+ *
+ * Change of line. A new line begins at its start with what the old one allowed by then, and is
+ * published after that. A worker adopts it at a reading, before it settles with that reading what
+ * has left; so whoever adopts late still takes by the old line, but at a reading from before the
+ * publication, and none lifts or settles by it at a later one. Then the law holds across the
+ * change, with the upper one of both rates from the start until every worker has adopted, and the
+ * larger burst for as long as something taken before is on its way. In the proof above, e may be by
+ * the one line and the last taking by the other: at readings up to the start both lines are one
+ * there, and later ones are all by the new line. Of the old line those between the start and the
+ * publication, which the control thread keeps short, may give (new - old rate) x that time.
+ * Settled by the old line and lifted by the new one, what left before the adoption would take no
+ * room of what the new line has added since its start: up to a burst too much, again. And by a
+ * faster old line at a late reading it would be a debt to a slower new one.
  */
 #ifndef WEIR_DATAPLANE_BUCKET_H
 #define WEIR_DATAPLANE_BUCKET_H

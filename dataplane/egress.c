@@ -306,45 +306,39 @@ wake_class(struct weir_worker *worker, uint32_t lane)
 }
 
 /*
- * What a port told of a lane has left. Its class may be gone by now: then what was consumed is the
+ * What a lane handed over has left. Its class may be gone by now: then what was consumed is the
  * control thread's to set, and is not stored, as if the bucket were shared.
  */
 static void
-told_departed(struct weir_worker *worker, uint32_t lane)
+settle_departed(struct weir_worker *worker, uint32_t lane)
 {
 	const struct weir_snapshot *snapshot = worker->snapshot;
 	uint32_t slot = weir_lane_slot(lane);
 	struct weir_bucket *bucket = &worker->dataplane->buckets[slot];
-	struct weir_queue *queue = &worker->queues[lane];
+	const struct weir_queue *queue = &worker->queues[lane];
+	const struct weir_class *class;
 
-	queue->told = false;
-	if (slot < snapshot->n_classes && snapshot->classes[slot].n_path > 0) {
-		const struct weir_class *class = &snapshot->classes[slot];
-
-		weir_bucket_departed(bucket, weir_rate_allowance(&class->rate, worker->now_tsc),
-		                     class->burst_bytes, queue->departing_bytes, worker->shared);
-		wake_class(worker, lane);
-	} else {
+	if (slot >= snapshot->n_classes || snapshot->classes[slot].n_path == 0) {
 		weir_bucket_departed(bucket, 0, 0, queue->departing_bytes, true);
+		return;
 	}
+	class = &snapshot->classes[slot];
+	weir_bucket_departed(bucket, weir_rate_allowance(&class->rate, worker->now_tsc),
+	                     class->burst_bytes, queue->departing_bytes, worker->shared);
+	if (queue->told)
+		wake_class(worker, lane);
 }
 
 void
 weir_egress_departed(struct weir_worker *worker)
 {
 	for (uint32_t i = 0; i < worker->n_departing; i++) {
-		uint32_t lane = worker->departing[i], slot = weir_lane_slot(lane);
-		const struct weir_class *class = &worker->snapshot->classes[slot];
+		uint32_t lane = worker->departing[i];
 		struct weir_queue *queue = &worker->queues[lane];
 
-		if (queue->told)
-			told_departed(worker, lane);
-		else
-			weir_bucket_departed(&worker->dataplane->buckets[slot],
-			                     weir_rate_allowance(&class->rate, worker->now_tsc),
-			                     class->burst_bytes, queue->departing_bytes,
-			                     worker->shared);
+		settle_departed(worker, lane);
 		queue->departing_bytes = 0;
+		queue->told = false;
 		queue->listed = false;
 	}
 	worker->n_departing = 0;

@@ -16,23 +16,27 @@ return_all_purses(struct weir_worker *worker)
 
 /*
  * Lifts every bucket to where it is full by the policy that ends: a larger burst has to be earned.
- * The old line counts up to where the new one begins, also where this worker is late.
+ * The old line counts up to where the new one begins, its base: also where this worker is late, and
+ * where its reading is from before that. What has left since the last reading is in flight still,
+ * and is settled only by the new line (bucket.h).
  */
 static void
 lift_buckets(struct weir_worker *worker, const struct weir_snapshot *next)
 {
 	for (uint32_t slot = 0; slot < worker->snapshot->n_classes; slot++) {
 		const struct weir_class *class = &worker->snapshot->classes[slot];
-		uint64_t until_tsc = worker->now_tsc;
+		const struct weir_class *after;
+		uint64_t allowance;
 
-		if (class->n_path == 0)
+		/* One that is gone has nothing more to take. */
+		if (class->n_path == 0 || slot >= next->n_classes ||
+		    next->classes[slot].n_path == 0)
 			continue;
-		if (slot < next->n_classes && next->classes[slot].n_path > 0 &&
-		    next->classes[slot].rate.start_tsc > class->rate.start_tsc &&
-		    next->classes[slot].rate.start_tsc < until_tsc)
-			until_tsc = next->classes[slot].rate.start_tsc;
-		weir_bucket_departed(&worker->dataplane->buckets[slot],
-		                     weir_rate_allowance(&class->rate, until_tsc),
+		after = &next->classes[slot];
+		allowance = after->rate.start_tsc > class->rate.start_tsc
+		                ? after->rate.base_bytes
+		                : weir_rate_allowance(&class->rate, worker->now_tsc);
+		weir_bucket_departed(&worker->dataplane->buckets[slot], allowance,
 		                     class->burst_bytes, 0, worker->shared);
 	}
 }
@@ -201,12 +205,12 @@ weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
 	bool stopping;
 
 	worker->now_tsc = now_tsc;
-	weir_egress_departed(worker);
 	/* No reference to a snapshot is held between here and the next load. */
 	rte_rcu_qsbr_quiescent(dataplane->rcu, worker->index);
 	snapshot = atomic_load_explicit(&dataplane->current, memory_order_acquire);
 	if (snapshot->generation != atomic_load_explicit(&worker->generation, memory_order_relaxed))
 		adopt(worker, snapshot);
+	weir_egress_departed(worker);
 	heed_recall(worker);
 	heed_moves(worker);
 

@@ -186,7 +186,7 @@ void weir_egress_drain(struct weir_worker *worker, uint32_t lane);
 
 /*
  * Tells the buckets what has left since it was taken: in the last round, or by what ports told
- * then. With the new reading.
+ * then. With the new reading, and by the latest policy: after it was adopted (bucket.h).
  */
 void weir_egress_departed(struct weir_worker *worker);
 

@@ -104,20 +104,23 @@ some_rate(struct weir_random *random)
 }
 
 /*
- * Publishes another rate or burst, or both, at a moment of the rounds that are under way. It begins
- * at start, which the next worker's reading may be from just before.
+ * Publishes another rate or burst, or both, between two readings, or between the next reading and
+ * what is loaded after it: then the new line begins later than the reading. A burst alone begins
+ * no later, for there the line goes on, and room is earned by it from the reading on.
  */
 static void
-change_policy(struct history *history, uint64_t start)
+change_policy(struct history *history, uint64_t before_tsc, uint64_t now_tsc)
 {
 	struct class_plan *plan = &history->plans[0];
 	struct class_plan before = *plan;
 	struct weir_snapshot *next;
-	uint64_t token;
+	uint64_t token, start = weir_random_between(&history->random, before_tsc, now_tsc);
 
 	weir_snapshot_free(history->old);
 	if (!weir_random_one_in(&history->random, 4))
 		plan->rate_bit_s = some_rate(&history->random);
+	if (plan->rate_bit_s != before.rate_bit_s && weir_random_one_in(&history->random, 4))
+		start = now_tsc + weir_random_below(&history->random, 3000);
 	if (!weir_random_one_in(&history->random, 3))
 		plan->burst_bytes = (uint32_t)weir_random_between(&history->random, 2000, 30000);
 	next = make_snapshot(history->plans, CLASSES, 1000);
@@ -213,12 +216,8 @@ live(uint64_t seed, uint32_t n_workers)
 		now = history.rounds[w].next;
 		for (uint32_t i = 0; i < n_workers; i++)
 			late = late || history.rounds[i].late;
-		/* Between two readings, or between a reading and what is loaded after it. */
 		if (!late && weir_random_one_in(&history.random, 8))
-			change_policy(&history,
-			              weir_random_one_in(&history.random, 4)
-			                  ? now + weir_random_below(&history.random, 3000)
-			                  : weir_random_between(&history.random, before, now));
+			change_policy(&history, before, now);
 		do_round(&history, w);
 	}
 	over = judge(&history, rate_bit_s, burst_bytes);

@@ -170,19 +170,37 @@ ask_for_look(struct weir_worker *worker, uint32_t lane, enum weir_hold why)
 }
 
 /*
- * Whether one more frame may wait. A lane may hold no more of the link's buffers than are left for
- * all others, so that no class can take what the others and reception need. This binds only where
- * memory has fewer buffers than the backlogs could fill (placement.h).
+ * Whether a lane without a backlog may take its place in the line of its send queue. Others that
+ * may wait are in that line all the time where a port is full: it would never get a turn. A held
+ * port gives none.
  */
 static bool
-has_room(const struct weir_worker *worker, uint32_t lane, uint32_t wire_bytes)
+may_line_up(const struct weir_worker *worker, uint32_t lane, enum weir_hold why)
+{
+	const struct weir_out *out = weir_out_of(worker, lane);
+
+	return why == WEIR_HOLD_PORT && worker->queues[lane].frames < WEIR_BURST &&
+	       out->first_waiting != WEIR_NO_LANE &&
+	       (weir_worker_port(worker, out->port_id) & WEIR_PORT_WORD_HELD) == 0;
+}
+
+/*
+ * Whether one more frame may wait, given why the first one does. A lane may hold no more of the
+ * link's buffers than are left for all others, so that no class can take what the others and
+ * reception need. This binds only where memory has fewer buffers than the backlogs could fill
+ * (placement.h).
+ */
+static bool
+has_room(const struct weir_worker *worker, uint32_t lane, uint32_t wire_bytes, enum weir_hold why)
 {
 	const struct weir_class *class = &worker->snapshot->classes[weir_lane_slot(lane)];
 	const struct weir_queue *queue = &worker->queues[lane];
 
-	return queue->bytes + wire_bytes <= class->backlog_bytes &&
-	       queue->frames < weir_sat_sub(worker->config.waiting_max,
-	                                    worker->waiting_of_link[weir_lane_link(lane)]);
+	if (queue->frames >=
+	    weir_sat_sub(worker->config.waiting_max, worker->waiting_of_link[weir_lane_link(lane)]))
+		return false;
+	return class->backlog_bytes > 0 ? queue->bytes + wire_bytes <= class->backlog_bytes
+	                                : may_line_up(worker, lane, why);
 }
 
 /* Lets frames that may not leave now wait, as far as the class's backlog limit allows. */
@@ -200,7 +218,7 @@ let_wait(struct weir_worker *worker, uint32_t lane, struct rte_mbuf **frames, ui
 	/* A backlog is for what exceeds the rate. What else fills it is to be told by its name. */
 	if (class->backlog_bytes == 0 || held_by == WEIR_HOLD_GRANT || held_by == WEIR_HOLD_PORT)
 		reason = drop_reason(held_by);
-	while (i < n && has_room(worker, lane, weir_wire_bytes(frames[i]->pkt_len)))
+	while (i < n && has_room(worker, lane, weir_wire_bytes(frames[i]->pkt_len), held_by))
 		weir_queue_append(worker, lane, frames[i++]);
 	/* The first that does not fit ends it: a smaller one behind it must not overtake. */
 	drop_of_lane(worker, lane, &frames[i], n - i, reason);
@@ -269,7 +287,12 @@ weir_egress_drain(struct weir_worker *worker, uint32_t lane)
 	}
 	if (done == n && n < WEIR_BURST && why == WEIR_HOLD_NONE)
 		why = WEIR_HOLD_PORT;
-	if (why == WEIR_HOLD_RATE)
+	/* A lane without a backlog has waited for its turn, and waits for nothing else. */
+	if (queue->head != NULL && queue->held_by == WEIR_HOLD_PORT && why != WEIR_HOLD_NONE &&
+	    why != WEIR_HOLD_PORT &&
+	    worker->snapshot->classes[weir_lane_slot(lane)].backlog_bytes == 0)
+		weir_egress_purge(worker, lane, drop_reason(why));
+	if (why == WEIR_HOLD_RATE && queue->head != NULL)
 		why = held_by_bucket(worker, lane);
 	ask_for_look(worker, lane, why);
 }

@@ -91,7 +91,11 @@ join(struct weir_worker *worker, struct weir_out *out, uint32_t lane, bool first
 void
 weir_out_wait(struct weir_worker *worker, struct weir_out *out, uint32_t lane)
 {
-	join(worker, out, lane, false);
+	const struct weir_queue *queue = &worker->queues[lane];
+
+	/* What went back just now has its place, also where the lane is looked at once more. */
+	if (!queue->waits || &worker->outs[queue->out] != out)
+		join(worker, out, lane, false);
 }
 
 void

@@ -18,8 +18,9 @@
 struct weir_class {
 	_Alignas(WEIR_CACHE_LINE) struct weir_rate rate;
 	uint32_t burst_bytes;
-	uint32_t
-	    backlog_bytes; /* per worker and link; 0: what exceeds the rate is dropped at once */
+	/* Per worker and link. 0: what exceeds the rate is dropped at once; only behind others that
+	 * wait for their send queue may up to WEIR_BURST frames wait for their turn. */
+	uint32_t backlog_bytes;
 	uint16_t path[WEIR_PATH_MAX]; /* budgets, the class's own first, the root last */
 	uint8_t n_path;               /* 0: no such class */
 };

@@ -200,7 +200,8 @@ void weir_egress_purge(struct weir_worker *worker, uint32_t lane, enum weir_drop
  */
 void weir_out_look(struct weir_worker *worker, struct weir_out *out, uint32_t frames);
 
-/* Has a lane wait until the out takes more. The lane leaves the pacer. */
+/* Has a lane wait until the out takes more; one that does already keeps its place. The lane leaves
+ * the pacer. */
 void weir_out_wait(struct weir_worker *worker, struct weir_out *out, uint32_t lane);
 
 /* Ends such waiting; a lane that does not wait is left alone. */

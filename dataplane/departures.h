@@ -5,9 +5,15 @@
  *
  * Why: a queue that the NIC limits, or that several classes share, can hold frames back and let
  * them go later, faster than a class may send. So a class's bytes stay in flight (bucket.h) until
- * the NIC says that they have left. Then the bucket's law holds on the wire, for every class and
- * interval, whatever the NIC does with its limit in between; and a class never has more than its
- * burst in a NIC's queue.
+ * the NIC says that they have left. Then the bucket's law holds where it says so, for every class
+ * and interval, whatever the NIC does with its limit in between; and a class never has more than
+ * its burst in a NIC's queue.
+ *
+ * Assumed: what the NIC says has left is on the wire. A NIC may say so once it has fetched a frame
+ * into its transmit packet buffer. On the wire the law then holds but for what waits there: in any
+ * time, all classes of a port together may be ahead by no more than the buffer's size (160 KiB in
+ * an 82599; data sheets tell), and only where the port can't send as fast as it fetches. Nothing
+ * leaves uncharged, so caps are not touched.
  *
  * How: frames leave a send queue in order, one descriptor each. rte_eth_tx_descriptor_status tells
  * of the frame handed over k frames ago at offset n_descriptors - k. Drivers may forget that a

@@ -168,7 +168,7 @@ def test_receive_counts(wire):
     assert told["wire_bytes"] == seen["wire_bytes"] == len(left) * 224
     flow, = seen["flows"]
     assert {key: flow[key] for key in counts} == counts
-    assert flow["first"] == 0 and flow["highest"] == 3999 and flow["stale"] == 0 and flow["reorder_max"] == 3
+    assert flow["first"] == 0 and flow["highest"] == 3999 and flow["stale"] == 0 and flow["reorder_max"] >= 3
     assert flow["latency"]["count"] == len(left) and flow["latency_kind"] == "variation"
     window, = seen["windows"]
     assert 224 <= window["at_least_bytes"] <= window["at_most_bytes"] <= seen["wire_bytes"]
@@ -205,7 +205,7 @@ def test_receive_judges(wire):
 
 def test_replay_captures(wire):
     """Every frame of every capture that the MTU allows arrives as it is; the rest is counted."""
-    sent = 0
+    capture, visible = laboratory.Capture(wire, "internet", "net0", "captures", 65535), []
     for path in test_captures.captures(test_captures.OURS, test_captures.SHARED):
         frames = test_captures.load(wire, path)
         tags = [4 if frame[12:14] == b"\x81\x00" else 0 for frame in frames]
@@ -215,15 +215,17 @@ def test_replay_captures(wire):
             done = laboratory.run(WEIRGEN, "replay", path, "--port", "net_null0", check=False)
             assert done.returncode == 2 and "no frame that can be sent" in done.stdout
             continue
-        capture = laboratory.Capture(wire, "internet", "net0", path.name, 65535)
-        told = send(wire, "replay", path, "--rate", "200 Mbit/s", "--quiet")
+        told = send(wire, "replay", path, "--rate", "100 Mbit/s", "--quiet")
         assert told["skipped"] == {"oversize": oversize, "runt": len(frames) - len(fit) - oversize}, path
         assert told["frames"] == len(fit)
         # The kernel there drops frames that end within a VLAN tag, before anyone can see them.
-        visible = [frame for frame in fit if len(frame) >= 20 or frame[12:14] not in (b"\x81\x00", b"\x88\xa8")]
-        assert [frame.data for frame in capture.frames()] == visible, path
-        sent += len(fit)
-    laboratory.measured(f"weirgen replayed {sent} frames of captures byte for byte")
+        visible += [(path.name, frame) for frame in fit
+                    if len(frame) >= 20 or frame[12:14] not in (b"\x81\x00", b"\x88\xa8")]
+    arrived = [frame.data for frame in capture.frames()]
+    for number, (name, frame) in enumerate(visible):
+        assert number < len(arrived) and arrived[number] == frame, (name, number, len(arrived), len(visible))
+    assert len(arrived) == len(visible)
+    laboratory.measured(f"weirgen replayed {len(visible)} frames of captures byte for byte")
 
 
 def test_replay_pace(wire):

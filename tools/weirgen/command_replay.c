@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RX_FRAMES 4095U /* of the port's receive queue, which nobody reads */
 #define MTU_USUAL 1500U
 
 static uint32_t
@@ -24,10 +23,10 @@ due(const void *context)
 }
 
 static enum weir_exit
-report(const struct weir_options *options, const struct weir_capture *capture,
+report(const void *context, const struct weir_options *options,
        const struct weir_transmit *transmit)
 {
-	struct weir_capture_skipped skipped = weir_capture_skipped(capture);
+	struct weir_capture_skipped skipped = weir_capture_skipped(context);
 	uint64_t errors = weir_result_port_errors(transmit);
 	enum weir_exit status = weir_result_transmit_print(transmit, options, errors);
 	json_t *json;
@@ -50,8 +49,6 @@ report(const struct weir_options *options, const struct weir_capture *capture,
 static enum weir_exit
 replay(const struct weir_options *options, struct weir_capture *capture, uint32_t mtu_bytes)
 {
-	static struct weir_transmit transmit;
-	static struct weir_station station;
 	const struct weir_feed feed = {capture, take, due, weir_capture_frame_max(capture), NULL};
 	const struct weir_transmit_config config = {
 	    .fast = options->fast,
@@ -59,25 +56,8 @@ replay(const struct weir_options *options, struct weir_capture *capture, uint32_
 	    .duration_ns = options->fast ? 0 : options->duration_ns,
 	    .catch_up_ns = options->catch_up_ns,
 	};
-	char error[512];
-	enum weir_exit status =
-	    weir_station_open(options, mtu_bytes, RX_FRAMES, weir_transmit_memory(feed.frame_max),
-	                      &station, error, sizeof(error));
 
-	if (status != WEIR_EXIT_OK)
-		return weir_command_fail(status, "%s", error);
-	if (weir_transmit_open(&station, &config, &feed, &transmit) != 0)
-		status = weir_command_fail(WEIR_EXIT_FAILED, "no memory for frames");
-	else if (weir_transmit_start(&transmit) != 0)
-		status = weir_command_fail(WEIR_EXIT_FAILED, "the worker does not start");
-	if (status == WEIR_EXIT_OK) {
-		weir_result_watch(&transmit, options);
-		status = report(options, capture, &transmit);
-	}
-	weir_port_stop(&station.port);
-	weir_transmit_close(&transmit);
-	weir_station_close(&station);
-	return status;
+	return weir_result_run(options, mtu_bytes, &feed, &config, report, capture);
 }
 
 enum weir_exit

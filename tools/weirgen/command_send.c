@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RX_FRAMES  4095U /* of the port's receive queue, which nobody reads */
 #define WRITE_MANY 64U
 #define SNAP_BYTES 65535
 
@@ -187,16 +186,24 @@ write_file(const struct weir_options *options, const struct weir_profile *profil
 	    options->json);
 }
 
+/* What a run is about. */
+struct sending {
+	const struct weir_profile *profile;
+	const struct weir_generator *generator;
+};
+
 static enum weir_exit
-report(const struct weir_options *options, const struct weir_profile *profile,
-       const struct weir_generator *generator, const struct weir_transmit *transmit)
+report(const void *context, const struct weir_options *options,
+       const struct weir_transmit *transmit)
 {
+	const struct sending *sending = context;
+	const struct weir_profile *profile = sending->profile;
 	struct weir_generated_totals totals[WEIR_PROFILE_STREAMS_MAX];
 	uint64_t errors = weir_result_port_errors(transmit);
 	enum weir_exit status = weir_result_transmit_print(transmit, options, errors);
 	json_t *json;
 
-	sum_streams(generator, profile, transmit, totals);
+	sum_streams(sending->generator, profile, transmit, totals);
 	if (!options->quiet)
 		print_streams(profile, totals);
 	if (options->json == NULL)
@@ -211,8 +218,6 @@ static enum weir_exit
 send_frames(const struct weir_options *options, const struct weir_profile *profile,
             struct weir_generator *generator)
 {
-	static struct weir_transmit transmit;
-	static struct weir_station station;
 	const struct weir_feed feed = {generator, take, due, weir_profile_frame_max(profile),
 	                               weir_generator_filler(generator)};
 	const struct weir_transmit_config config = {
@@ -221,29 +226,13 @@ send_frames(const struct weir_options *options, const struct weir_profile *profi
 	    .duration_ns = options->fast ? 0 : profile->duration_ns,
 	    .catch_up_ns = options->catch_up_ns,
 	};
-	uint32_t mtu = options->mtu_bytes != 0 ? options->mtu_bytes : weir_profile_mtu(profile);
-	char error[512];
-	enum weir_exit status;
+	const struct sending sending = {profile, generator};
+	uint32_t needed = weir_profile_mtu(profile);
+	uint32_t mtu = options->mtu_bytes != 0 ? options->mtu_bytes : needed;
 
-	if (mtu < weir_profile_mtu(profile) && options->mtu_bytes < weir_profile_mtu(profile))
-		return weir_command_fail(WEIR_EXIT_USAGE, "--mtu: the profile needs %u",
-		                         weir_profile_mtu(profile));
-	status = weir_station_open(options, mtu, RX_FRAMES, weir_transmit_memory(feed.frame_max),
-	                           &station, error, sizeof(error));
-	if (status != WEIR_EXIT_OK)
-		return weir_command_fail(status, "%s", error);
-	if (weir_transmit_open(&station, &config, &feed, &transmit) != 0)
-		status = weir_command_fail(WEIR_EXIT_FAILED, "no memory for frames");
-	else if (weir_transmit_start(&transmit) != 0)
-		status = weir_command_fail(WEIR_EXIT_FAILED, "the worker does not start");
-	if (status == WEIR_EXIT_OK) {
-		weir_result_watch(&transmit, options);
-		status = report(options, profile, generator, &transmit);
-	}
-	weir_port_stop(&station.port);
-	weir_transmit_close(&transmit);
-	weir_station_close(&station);
-	return status;
+	if (mtu < needed)
+		return weir_command_fail(WEIR_EXIT_USAGE, "--mtu: the profile needs %u", needed);
+	return weir_result_run(options, mtu, &feed, &config, report, &sending);
 }
 
 enum weir_exit

@@ -2,6 +2,7 @@
 #include "tools/weirgen/listen.h"
 
 #include "tools/weirgen/pcapng.h"
+#include "tools/weirgen/tally.h"
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
@@ -31,20 +32,6 @@ weir_listen_make(struct weir_station *station, const struct weir_options *option
 	for (uint32_t i = 0; i < options->n_windows; i++)
 		weir_window_meter_make(&listen->windows[i], options->windows_ns[i], hz,
 		                       rte_rdtsc());
-}
-
-/* Only the worker writes them. */
-static inline void
-add(_Atomic uint64_t *counter, uint64_t value)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value,
-	                      memory_order_relaxed);
-}
-
-static inline void
-set(_Atomic uint64_t *counter, uint64_t value)
-{
-	atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
 static inline uint64_t
@@ -79,9 +66,9 @@ take_stamp(struct weir_listen *listen, const uint8_t *frame, uint32_t bytes, uin
 	if (payload == 0 || payload + WEIR_STAMP_BYTES > bytes ||
 	    !weir_stamp_read(frame + payload, &stamp))
 		return;
-	add(&listen->counts.stamped, 1);
+	weir_tally_add(&listen->counts.stamped, 1);
 	if (stamp.flow >= WEIR_TRACK_FLOWS) {
-		add(&listen->counts.other_flows, 1);
+		weir_tally_add(&listen->counts.other_flows, 1);
 		return;
 	}
 	track = &listen->tracks[stamp.flow];
@@ -112,21 +99,21 @@ take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t 
 		weir_limit_meter_add(&listen->limits[i], before, now, wire);
 	for (uint32_t i = 0; i < listen->n_windows; i++)
 		weir_window_meter_add(&listen->windows[i], now, wire);
-	if (atomic_load_explicit(&counts->frames, memory_order_relaxed) == 0)
-		set(&counts->first_tsc, now);
-	else if (now - before > atomic_load_explicit(&counts->look_max, memory_order_relaxed))
-		set(&counts->look_max, now - before);
-	set(&counts->last_tsc, now);
-	add(&counts->frame_bytes, bytes);
-	add(&counts->wire_bytes, wire);
-	add(&counts->frames, n);
+	if (weir_tally_get(&counts->frames) == 0)
+		weir_tally_set(&counts->first_tsc, now);
+	else if (now - before > weir_tally_get(&counts->look_max))
+		weir_tally_set(&counts->look_max, now - before);
+	weir_tally_set(&counts->last_tsc, now);
+	weir_tally_add(&counts->frame_bytes, bytes);
+	weir_tally_add(&counts->wire_bytes, wire);
+	weir_tally_add(&counts->frames, n);
 }
 
 static inline bool
 is_over(const struct weir_listen *listen, uint64_t now)
 {
-	uint64_t frames = atomic_load_explicit(&listen->counts.frames, memory_order_relaxed);
-	uint64_t last = atomic_load_explicit(&listen->counts.last_tsc, memory_order_relaxed);
+	uint64_t frames = weir_tally_get(&listen->counts.frames);
+	uint64_t last = weir_tally_get(&listen->counts.last_tsc);
 
 	if (listen->count > 0 && frames >= listen->count)
 		return true;
@@ -155,8 +142,8 @@ work(void *arg)
 		}
 		take_burst(listen, mbufs, n, before, now);
 		if (listen->capture.pool != NULL)
-			add(&listen->counts.capture_missed,
-			    weir_pcapng_copy(&listen->capture, port, mbufs, n, now));
+			weir_tally_add(&listen->counts.capture_missed,
+			               weir_pcapng_copy(&listen->capture, port, mbufs, n, now));
 		rte_pktmbuf_free_bulk(mbufs, n);
 	}
 	listen->end_tsc = now;

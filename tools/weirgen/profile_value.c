@@ -2,12 +2,12 @@
 #include "tools/weirgen/profile_value.h"
 
 #include "control/quantity.h"
+#include "tools/weirgen/rewrite.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PART_SIZE 64U /* an end of a range; longer ones are no address and no number */
@@ -88,17 +88,13 @@ weir_profile_get_times(struct weir_config_report *report, struct weir_config_at 
 static bool
 parse_mac(const char *text, uint64_t *mac)
 {
-	*mac = 0;
-	for (int i = 0; i < 6; i++) {
-		char *end;
+	uint8_t bytes[6];
 
-		if (strspn(text, "0123456789abcdefABCDEF") != 2)
-			return false;
-		*mac = *mac << 8 | strtoul(text, &end, 16);
-		if (*end != (i < 5 ? ':' : '\0'))
-			return false;
-		text = end + 1;
-	}
+	if (weir_rewrite_parse_mac(text, bytes) != 0)
+		return false;
+	*mac = 0;
+	for (int i = 0; i < 6; i++)
+		*mac = *mac << 8 | bytes[i];
 	return true;
 }
 

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define RX_FRAMES 4095U /* of the port's receive queue, which nobody reads */
+#define DRAIN_NS  (50 * (long)WEIR_NS_PER_MS)
 
 json_t *
 weir_result_json(json_t *json)
@@ -44,8 +48,9 @@ weir_result_rate(uint64_t bytes, uint64_t ns)
 	return rate > UINT64_MAX ? UINT64_MAX : (uint64_t)rate;
 }
 
-void
-weir_result_watch(const struct weir_transmit *transmit, const struct weir_options *options)
+/* Waits for the worker to end, with a line of progress each second unless quiet. */
+static void
+watch(const struct weir_transmit *transmit, const struct weir_options *options)
 {
 	uint64_t frames = 0, wire = 0, ns = 0;
 	bool terminal = isatty(STDOUT_FILENO) == 1;
@@ -140,5 +145,38 @@ weir_result_transmit_print(const struct weir_transmit *transmit, const struct we
 	if (atomic_load(&counts->cut_short) && !transmit->config.endless)
 		status = weir_command_fail(WEIR_EXIT_FAILED, "%s before the end of the traffic",
 		                           weir_station_stopped() ? "stopped" : "time was over");
+	return status;
+}
+
+enum weir_exit
+weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
+                const struct weir_feed *feed, const struct weir_transmit_config *config,
+                enum weir_exit (*report)(const void *context, const struct weir_options *options,
+                                         const struct weir_transmit *transmit),
+                const void *context)
+{
+	static struct weir_transmit transmit;
+	static struct weir_station station;
+	char error[512];
+	enum weir_exit status =
+	    weir_station_open(options, mtu_bytes, RX_FRAMES, weir_transmit_memory(feed->frame_max),
+	                      &station, error, sizeof(error));
+
+	if (status != WEIR_EXIT_OK)
+		return weir_command_fail(status, "%s", error);
+	if (weir_transmit_open(&station, config, feed, &transmit) != 0)
+		status = weir_command_fail(WEIR_EXIT_FAILED, "no memory for frames");
+	else if (weir_transmit_start(&transmit) != 0)
+		status = weir_command_fail(WEIR_EXIT_FAILED, "the worker does not start");
+	if (status == WEIR_EXIT_OK) {
+		watch(&transmit, options);
+		/* What waits in the port's ring leaves; a stop would discard it. */
+		(void)nanosleep(&(struct timespec){.tv_nsec = DRAIN_NS}, NULL);
+		status = report(context, options, &transmit);
+	}
+	/* What the port still holds goes back to the pool first. */
+	weir_port_stop(&station.port);
+	weir_transmit_close(&transmit);
+	weir_station_close(&station);
 	return status;
 }

@@ -16,14 +16,19 @@ enum weir_exit weir_result_write(json_t *json, const char *path);
 /* Bits a second, rounded down; 0 where no time has passed. */
 uint64_t weir_result_rate(uint64_t bytes, uint64_t ns);
 
-/*
- * Waits for a started transmission to end, with a line of progress each second unless quiet.
- * name: "profile.yaml". Returns once the worker has ended.
- */
-void weir_result_watch(const struct weir_transmit *transmit, const struct weir_options *options);
-
 /* Frames that the port failed to send although it had taken them, by its own count. */
 uint64_t weir_result_port_errors(const struct weir_transmit *transmit);
+
+/*
+ * Opens the port, sends what the feed has, with progress, and lets report tell the result, whose
+ * status it returns; or the status of what failed before.
+ */
+enum weir_exit
+weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
+                const struct weir_feed *feed, const struct weir_transmit_config *config,
+                enum weir_exit (*report)(const void *context, const struct weir_options *options,
+                                         const struct weir_transmit *transmit),
+                const void *context);
 
 /* What every transmission has in its JSON. */
 json_t *weir_result_transmit_json(const struct weir_transmit *transmit, uint64_t port_errors);

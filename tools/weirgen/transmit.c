@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/weirgen/transmit.h"
 
+#include "tools/weirgen/tally.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <rte_cycles.h>
@@ -70,20 +72,6 @@ struct stock {
 	uint64_t given_up; /* ticks by which the schedule is late for good */
 };
 
-/* Only the worker writes them. */
-static inline void
-add(_Atomic uint64_t *counter, uint64_t value)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value,
-	                      memory_order_relaxed);
-}
-
-static inline void
-set(_Atomic uint64_t *counter, uint64_t value)
-{
-	atomic_store_explicit(counter, value, memory_order_relaxed);
-}
-
 /* False: the port has all buffers at the moment. */
 static inline bool
 get_buffers(struct weir_transmit *transmit, struct stock *stock)
@@ -134,11 +122,11 @@ take(struct weir_transmit *transmit, struct stock *stock, uint64_t tsc, uint64_t
 	if (transmit->config.fast)
 		return true;
 	behind = until - stock->taken[0].due;
-	if (behind > atomic_load_explicit(&transmit->counts.behind_max, memory_order_relaxed))
-		set(&transmit->counts.behind_max, behind);
+	if (behind > weir_tally_get(&transmit->counts.behind_max))
+		weir_tally_set(&transmit->counts.behind_max, behind);
 	if (behind > transmit->config.catch_up_ns * WEIR_TICKS_PER_NS) {
 		stock->given_up += behind - transmit->config.catch_up_ns * WEIR_TICKS_PER_NS;
-		set(&transmit->counts.given_up, stock->given_up);
+		weir_tally_set(&transmit->counts.given_up, stock->given_up);
 	}
 	return true;
 }
@@ -159,13 +147,13 @@ give(struct weir_transmit *transmit, struct stock *stock, uint64_t tsc)
 	}
 	stock->sent += accepted;
 	if (accepted > 0) {
-		add(&transmit->counts.frames, accepted);
-		add(&transmit->counts.frame_bytes, bytes);
-		add(&transmit->counts.wire_bytes, wire);
-		set(&transmit->counts.last_tsc, tsc);
+		weir_tally_add(&transmit->counts.frames, accepted);
+		weir_tally_add(&transmit->counts.frame_bytes, bytes);
+		weir_tally_add(&transmit->counts.wire_bytes, wire);
+		weir_tally_set(&transmit->counts.last_tsc, tsc);
 	}
 	if (accepted < left)
-		add(&transmit->counts.refused, 1);
+		weir_tally_add(&transmit->counts.refused, 1);
 	if (stock->sent == stock->taken_n)
 		stock->taken_n = stock->sent = 0;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <rte_cycles.h>
 #include <rte_errno.h>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_pcapng.h>
 #include <rte_ring.h>
@@ -40,6 +41,27 @@ weir_pcapng_memory(uint32_t mtu_bytes)
 	return (COPIES + 1) * ((uint64_t)room_of(mtu_bytes) + sizeof(struct rte_mbuf) + 128);
 }
 
+/*
+ * rte_pcapng tells in the file's head of all ports that nobody owns, and ours is owned (port.c): so
+ * it is given up for a moment, while nothing else uses ports.
+ */
+static rte_pcapng_t *
+open_unowned(int fd, uint16_t port_id)
+{
+	struct rte_eth_dev_owner owner = {.id = RTE_ETH_DEV_NO_OWNER};
+	rte_pcapng_t *file;
+
+	if (rte_eth_dev_owner_get(port_id, &owner) != 0 ||
+	    rte_eth_dev_owner_unset(port_id, owner.id) != 0)
+		return NULL;
+	file = rte_pcapng_fdopen(fd, NULL, NULL, "weirgen " WEIR_VERSION, NULL);
+	if (rte_eth_dev_owner_set(port_id, &owner) != 0 && file != NULL) {
+		rte_pcapng_close(file);
+		file = NULL;
+	}
+	return file;
+}
+
 int
 weir_pcapng_open(const char *path, const struct weir_station *station,
                  struct weir_listen_capture *capture, struct weir_pcapng **pcapng, char *error,
@@ -63,7 +85,7 @@ weir_pcapng_open(const char *path, const struct weir_station *station,
 	made->capture.ring = rte_ring_create("weirgen_capture", RING_SIZE, station->port.node,
 	                                     RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (made->capture.pool != NULL && made->capture.ring != NULL)
-		made->file = rte_pcapng_fdopen(made->fd, NULL, NULL, "weirgen " WEIR_VERSION, NULL);
+		made->file = open_unowned(made->fd, station->port.port_id);
 	if (made->file == NULL) {
 		snprintf(error, error_size, "%s: %s", path, rte_strerror(rte_errno));
 		rte_ring_free(made->capture.ring);

@@ -41,6 +41,8 @@ streams:
     protocols: [tcp]
     sessions: {count: 40, frames: 5-20, gap: 10 ms - 30 ms, pause: 50 ms - 500 ms}
 """
+# A ring for all frames of a test: a receiver that has to wait for its CPU loses none.
+RECEIVING = ["receive", "--port", "net_af_packet0,iface=net0,framecnt=8192"]
 FIXED = "seed: 5\nstreams:\n  - {name: steady, rate: %s, size: %d}\n"
 
 
@@ -157,8 +159,7 @@ def test_receive_counts(wire):
     left, counts = spoil([frame.data for frame in frames], seed)
     spoilt, result, captured = (wire.folder / name for name in ("spoilt.pcap", "result.json", "seen.pcapng"))
     laboratory.write_pcap(spoilt, left)
-    receiver = weirgen(wire, "internet", "receive", "--port", "net_af_packet0,iface=net0", "--count", len(left),
-                       "--json", result, "--capture", captured, "--limit", "1 Gbit/s + 1 GB", "--window",
+    receiver = weirgen(wire, "internet", *RECEIVING, "--count", len(left), "--json", result, "--capture", captured, "--limit", "1 Gbit/s + 1 GB", "--window",
                        "100 ms", "--duration", "30 s", sends=False)
     receiver.wait_for("receiving on", 20)
     told = send(wire, "replay", spoilt, "--rate", "20 Mbit/s")
@@ -187,7 +188,7 @@ def test_receive_judges(wire):
     path = profile(wire, FIXED.replace("size:", "stamp: live, size:") % ("20 Mbit/s", 1000))
     result = wire.folder / "result.json"
     for limit, status in (("19 Mbit/s + 1 KB", 1), ("30 Mbit/s + 30 MB", 0)):
-        receiver = weirgen(wire, "internet", "receive", "--port", "net_af_packet0,iface=net0", "--idle", "500 ms",
+        receiver = weirgen(wire, "internet", *RECEIVING, "--idle", "500 ms",
                            "--limit", limit, "--json", result, "--duration", "30 s", sends=False)
         receiver.wait_for("receiving on", 20)
         send(wire, "send", path, "--duration", "1 s")

@@ -74,8 +74,12 @@ def fight(program: Path, scenarios: list[str], seed: int | None, evidence: Path)
     """By id, what the scenarios say of a program."""
     command = [str(ROOT / "tools/redteam"), "--weir", str(program), "--only", ",".join(scenarios), "--json", str(evidence)]
     evidence.unlink(missing_ok=True)
-    subprocess.run(command + (["--seed", str(seed)] if seed is not None else []), stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT_S, check=False)
+    with subprocess.Popen(command + (["--seed", str(seed)] if seed is not None else []), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            process.wait(LIMIT_S)
+        finally:
+            process.terminate()  # it removes what it has made; nothing, once it has ended
     told = json.loads(evidence.read_text())["scenarios"]
     return {one["id"]: one for one in told}
 

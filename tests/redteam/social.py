@@ -40,10 +40,10 @@ def events(run: Run, seconds: float = 0.4, after: int = 0) -> list[dict]:
     return [json.loads(line) for line in re.findall(rb"^\{.*\}$", data.replace(b"\r\n", b"\n"), re.MULTILINE)]
 
 
-def wait_event(run: Run, kind: str, patience_s: float = 20) -> dict | None:
+def wait_event(run: Run, kind: str, patience_s: float = 20, after: int = 0) -> dict | None:
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
-        for event in events(run):
+        for event in events(run, after=after):
             if event["kind"] == kind:
                 return event
     return None
@@ -69,8 +69,9 @@ def must_be_whole(run: Run, turns: list[tuple[int, int, int]], frames: list[labo
 def displace(run: Run) -> None:
     rate = 5_000_000
     run.lab.pair()
+    own = run.lab.folder / "policy.yaml"
     run.start(policy_of(
-        run, ONE_LINK, ["name: total, caps: [{limit: 1 TB}]", "name: api, parent: total", "name: bulk, parent: total"],
+        run, ONE_LINK, ["name: total, caps: [{limit: 900 GB}]", "name: api, parent: total", "name: bulk, parent: total"],
         ["name: api, budget: api, rate: 6 Mbit/s, burst: 64 KB, backlog: 100 ms",
          f"name: bulk, budget: bulk, rate: {rate} bit/s, burst: 64 KB, backlog: 500 ms"],
         ["protocol: udp, destination_ports: 443, class: api", "protocol: udp, destination_ports: 9000, class: bulk"]))
@@ -94,6 +95,7 @@ def displace(run: Run) -> None:
     repeat(turn)
     alarm = wait_event(run, "class_starved")
     flood.end()
+    displaced = starve(run, own)
     run.silent(watch, 0.8)
     frames = watch.frames()
     by_class = {name: [frame for frame in frames if frame.data[36:38] == port.to_bytes(2, "big")]
@@ -107,10 +109,25 @@ def displace(run: Run) -> None:
     sent, arrived = must_be_whole(run, turns, by_class["api"], "the others")
     run.must(alarm is not None and alarm["severity"] == "alarm" and "bulk" in alarm["message"],
              f"an alarm names the class that is flooded: {alarm and alarm['message']}")
+    run.must(displaced is not None and "class api" in displaced["message"],
+             f"an alarm names the class that a shared budget starves: {displaced and displaced['message']}")
     run.asks("60 Mbit/s into a class of 5, others at 4 of their 6", flood_bit_s=60_000_000, class_bit_s=rate,
              others_bit_s=4_000_000)
     run.finds(f"{arrived} of {sent} frames of the others; alarm: {alarm['message'] if alarm else 'none'}", others_sent=sent,
-              others_received=arrived, alarm=alarm)
+              others_received=arrived, alarm=alarm, alarm_of_starved=displaced)
+
+
+def starve(run: Run, own: Path) -> dict | None:
+    """What all share is used up, as by a class that has no cap of its own. The alarm for those who starve."""
+    last = events(run)[-1]["number"]
+    code, answer = run.weir.request("POST", "/v1/policy", own.read_bytes().replace(b"900 GB", b"1 B"))
+    if code != 200:
+        raise Unjudged(f"the cap can't be lowered: {answer.decode()}")
+    run.happens("the shared budget is used up")
+    flood = run.flood(rate=4_000_000, bytes=CHAT_FRAME, port=443)
+    alarm = wait_event(run, "class_starved", after=last)
+    flood.end()
+    return alarm
 
 
 # ---- the policy ----

@@ -60,7 +60,7 @@ def padded(frame: bytes) -> bytes:
 
 
 def escapes(chance: random.Random) -> dict[str, bytes]:
-    """Ways around: one frame each. What they carry begins with their name's place in the list."""
+    """Ways around, by name: one frame each. chance: what is inside."""
     # Here, because it takes a second to load.
     # pylint: disable=import-outside-toplevel
     from scapy.all import (ARP, DNS, DNSQR, GRE, ICMP, IP, IPv6, LLC, SNAP, STP, TCP, UDP, VXLAN, Dot1Q, Ether,

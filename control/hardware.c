@@ -129,6 +129,7 @@ add_port(struct weir_appliance *appliance, uint32_t link, const struct weir_work
 	for (uint32_t w = 0; w < appliance->config->appliance.n_workers; w++)
 		if (weir_placement_sends(&workers[w], link))
 			hardware->senders[hardware->n_senders++] = w;
+	weir_hardware_begin_sent(appliance, hardware);
 	if (hardware->n_queues > 1)
 		return 0;
 	explain_soft(port, hardware);

@@ -5,13 +5,19 @@
  * For each outside port: probe its limiter, plan which class gets which send queue, program it, and
  * only then let workers use the port. While it runs, twenty times a second:
  *
- *   1. Sent against charged. The port's own counters must never show more frames or wire bytes
- *      than workers have charged for it. They are read first, and compared, at the next look at
- *      the latest, with what each worker had charged at the end of the round that it was in: so
- *      the port can't be ahead honestly, and what is charged later hides nothing. More is a
- *      breach: an alarm, and the port is stopped for good (until a restart). In the same way the
- *      sum of all ports is compared with what budgets without a parent were charged; more stops
- *      all ports. Fewer than are known to have left: the counters lie, which is an alarm, too.
+ *   1. Sent against charged, over Weir's whole life and for each port that runs, used or not. The
+ *      port's own counters must never show more frames or wire bytes than workers have charged for
+ *      it. They are read first, and compared, at the next look at the latest, with what each
+ *      worker had charged at the end of the round that it was in: so the port can't be ahead
+ *      honestly, and what is charged later hides nothing. More is a breach: an alarm, and the port
+ *      is stopped for good (until a restart). A port that is to be started anew is compared once
+ *      more before, and goes on from there; what waited in it is lost, and hides nothing once that
+ *      is known. In the same way the sum of all ports is compared with what budgets without a
+ *      parent were charged; more stops all ports.
+ *      Fewer than are known to have left, or than were charged and the rings have room for: the
+ *      counters lie, which is an alarm, too. So are counters that were set back while the port ran,
+ *      or can't be read: the second time, or after WEIR_HARDWARE_UNREAD_LOOKS looks in a row, the
+ *      port is stopped for good. One that wraps round at 32, 40 or 48 bits is no alarm.
  *   2. Measured against programmed. See dataplane/departures.h. A queue that is faster than its
  *      limit gets the verdict "fast": an alarm, and the port goes on in software alone, or stops
  *      where the policy says limiter_required.
@@ -21,6 +27,9 @@
  * How soon each is noticed, with looks every WEIR_HARDWARE_LOOK_NS:
  *
  *   a frame or byte too many    two looks and a worker's round
+ *   before a start, or after    the start itself; two looks and a worker's round
+ *   counters set back           one look
+ *   counters not to be read     one look; the port is stopped at the tenth in a row
  *   a queue above its limit     one look after a busy period went over it
  *   counters that hide frames   2 x WEIR_HARDWARE_COUNTERS_NS and a look, once they hide more than
  *                               leaves in that time
@@ -29,8 +38,14 @@
  *
  * Too many means in all: what was charged and still waits, in the NIC's queues or in a worker's
  * hands, hides as much until it has left; so does what workers charge in the round that they are in
- * when the counters are read, however long it takes. So never more has left than was charged, but
- * by what is sent in the time above.
+ * when the counters are read, however long it takes. What waited at a start hides as much until two
+ * seconds have passed in which nothing was charged (and the NIC, if it is limited, tells that
+ * nothing waits), or until the next start, whichever is first. So never more has left than was
+ * charged, but by what is sent in the time above.
+ *
+ * Looks come late while the control thread does something else: parses and compiles a policy, waits
+ * for the ledger's disk, or for a driver that starts a port. All of the times above are longer by
+ * that then.
  *
  * While a worker makes no round (which is an alarm of its own) nothing is judged.
  *
@@ -47,6 +62,8 @@
 
 #define WEIR_HARDWARE_LOOK_NS  (50 * WEIR_NS_PER_MS)
 #define WEIR_HARDWARE_STUCK_NS (2 * WEIR_NS_PER_S)
+/* Looks in a row at which a port's counters can't be read, before it is stopped. */
+#define WEIR_HARDWARE_UNREAD_LOOKS 10U
 /* Counters may be behind what has left for so long: some NICs bring them up to date at intervals.
  */
 #define WEIR_HARDWARE_COUNTERS_NS (500 * WEIR_NS_PER_MS)
@@ -147,6 +164,13 @@ void weir_hardware_forget(struct weir_appliance *appliance, uint32_t port);
  */
 int weir_hardware_admit(const struct weir_appliance *appliance, const struct weir_config *config,
                         char *error) __attribute__((warn_unused_result));
+
+/*
+ * A port that is about to be started anew is looked at for the last time: no worker uses it, so all
+ * that was charged for it is known. Returns false where it has sent more: it is stopped for good,
+ * and must not be started.
+ */
+bool weir_hardware_leave(struct weir_appliance *appliance, uint32_t port);
 
 /*
  * A policy was published: plans anew. Limits that can be changed live are, at once; where a commit

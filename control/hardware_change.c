@@ -454,8 +454,7 @@ weir_hardware_cancel(struct weir_appliance *appliance, struct weir_hardware_port
 
 /* Whether nothing is left in the port's queues, as far as that can be known. */
 static bool
-is_empty(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
-         uint64_t *waiting)
+is_empty(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t *waiting)
 {
 	*waiting = 0;
 	if (!hardware->limiter.capabilities.completions)

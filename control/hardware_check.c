@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Measuring: what a port sent against what was charged for it, what a queue sends against what was
- * programmed, and whether it sends at all.
- */
+/* Measuring: what a queue sends against what was programmed, and whether it sends at all. */
 #include "control/hardware_state.h"
 #include "control/policy.h"
 #include "control/watch.h"
@@ -12,21 +9,6 @@
 #include <rte_common.h>
 #include <rte_ethdev.h>
 #include <stdio.h>
-#include <time.h>
-
-/*
- * What a frame is taken for, besides the bytes that the driver counts: preamble and gap. Drivers
- * differ in whether they count the FCS. With 20 one that does gives the true wire bytes, and one
- * that does not 4 less a frame: so an honest NIC never shows more than was charged.
- */
-#define PREAMBLE_AND_GAP_BYTES 20U
-
-/*
- * How long a look waits for the workers' notes, before it leaves them to the next one: rounds take
- * microseconds, and what nobody charged is found out a look sooner.
- */
-#define NOTE_WAIT_NS 10000
-#define NOTE_TRIES   3U
 
 /* A measurement takes so long, and as much of it as this must have been with a backlog. */
 #define WINDOW_NS    (2 * WEIR_NS_PER_S)
@@ -34,71 +16,10 @@
 #define SLOW_WINDOWS 2U /* in a row, before it is told */
 #define SLOW_PERCENT 90U
 
-static bool
-read_sent(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
-          struct weir_hardware_counts *sent)
-{
-	struct rte_eth_stats stats;
-
-	if (rte_eth_stats_get(appliance->ports[hardware->index].port_id, &stats) != 0)
-		return false;
-	sent->frames = stats.opackets;
-	sent->wire_bytes = stats.obytes + PREAMBLE_AND_GAP_BYTES * stats.opackets;
-	return true;
-}
-
-static struct weir_hardware_counts
-read_charged(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
-{
-	struct weir_flow_totals totals;
-
-	weir_dataplane_flow_totals(appliance->dataplane, hardware->link, WEIR_EGRESS, &totals);
-	return (struct weir_hardware_counts){totals.tx_frames, totals.tx_wire_bytes};
-}
-
-/* Frames that are known to have left. */
-static uint64_t
-read_done(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
-{
-	uint64_t done = 0;
-
-	for (uint32_t s = 0; s < hardware->n_senders; s++) {
-		for (uint32_t q = 0; q < hardware->n_queues; q++) {
-			const struct weir_departures *departures =
-			    weir_hardware_departures(appliance, hardware, s, q);
-
-			if (departures != NULL)
-				done += atomic_load(&departures->done_frames);
-		}
-	}
-	return done;
-}
-
-static struct weir_hardware_counts
-since(const struct weir_hardware_counts *base, const struct weir_hardware_counts *now)
-{
-	/* A counter that was set back shows nothing. */
-	return (struct weir_hardware_counts){weir_sat_sub(now->frames, base->frames),
-	                                     weir_sat_sub(now->wire_bytes, base->wire_bytes)};
-}
-
-/* What a port has sent of what was charged. */
-static uint64_t
-known_wire_bytes(const struct weir_hardware_port *hardware)
-{
-	return RTE_MIN(hardware->sent.wire_bytes, hardware->charged.wire_bytes);
-}
-
 void
 weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
-	hardware->before_wire_bytes += known_wire_bytes(hardware);
-	hardware->counted = read_sent(appliance, hardware, &hardware->base_sent);
-	hardware->base_charged = read_charged(appliance, hardware);
-	hardware->base_done_frames = read_done(appliance, hardware);
-	hardware->sent = hardware->charged = (struct weir_hardware_counts){0};
-	hardware->comparing = false;
-	hardware->past_done_ns = 0;
+	weir_hardware_base_sent(appliance, hardware);
 	hardware->window_ns = 0;
 	for (uint32_t q = 0; q < hardware->n_queues; q++) {
 		for (uint32_t s = 0; s < hardware->n_senders; s++) {
@@ -111,160 +32,6 @@ weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_p
 				part->base_excess_bytes = atomic_load(&departures->excess_bytes);
 		}
 	}
-}
-
-bool
-weir_hardware_all_left(const struct weir_appliance *appliance,
-                       const struct weir_hardware_port *hardware)
-{
-	struct weir_hardware_counts charged = read_charged(appliance, hardware), sent;
-
-	if (!hardware->counted || !read_sent(appliance, hardware, &sent))
-		return false;
-	sent = since(&hardware->base_sent, &sent);
-	charged = since(&hardware->base_charged, &charged);
-	return sent.frames >= charged.frames;
-}
-
-static void
-breach(struct weir_appliance *appliance, struct weir_hardware_port *hardware, const char *what)
-{
-	hardware->breached = true;
-	weir_watch_breach(appliance, hardware->index);
-	weir_events_post(appliance->events, WEIR_ALARM, "port_breach",
-	                 "port %s: %s: stopped until weir is restarted",
-	                 appliance->ports[hardware->index].config.name, what);
-}
-
-/*
- * Compares what the port had sent when its counters were read with what workers had charged by the
- * end of the rounds that they were in then.
- */
-static void
-compare(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
-        const struct weir_note *note)
-{
-	const struct weir_hardware_counts charged = {note->frames[hardware->link],
-	                                             note->wire_bytes[hardware->link]};
-	char what[WEIR_EVENT_MESSAGE_SIZE];
-
-	hardware->sent = since(&hardware->base_sent, &hardware->reading);
-	hardware->charged = since(&hardware->base_charged, &charged);
-	if (hardware->sent.frames <= hardware->charged.frames &&
-	    hardware->sent.wire_bytes <= hardware->charged.wire_bytes)
-		return;
-	snprintf(what, sizeof(what),
-	         "has sent %" PRIu64 " frames, %" PRIu64 " B on the wire, and %" PRIu64
-	         " frames, %" PRIu64 " B were charged",
-	         hardware->sent.frames, hardware->sent.wire_bytes, hardware->charged.frames,
-	         hardware->charged.wire_bytes);
-	breach(appliance, hardware, what);
-}
-
-/*
- * Compares what all ports have sent with what the budgets were charged, which is what the ledger
- * makes durable: a frame that was counted as charged and of which no budget knows is found here.
- * Nobody can say which port it left by.
- */
-static void
-compare_all(struct weir_appliance *appliance, const struct weir_note *note)
-{
-	char what[WEIR_EVENT_MESSAGE_SIZE];
-	uint64_t sent = 0;
-
-	for (uint32_t i = 0; i < appliance->n_ports; i++) {
-		const struct weir_hardware_port *hardware = appliance->hardware->ports[i];
-
-		if (hardware != NULL)
-			sent += hardware->before_wire_bytes + known_wire_bytes(hardware);
-	}
-	if (sent <= note->root_wire_bytes)
-		return;
-	snprintf(what, sizeof(what),
-	         "all outside ports have sent %" PRIu64 " B on the wire, and %" PRIu64
-	         " B were charged to budgets",
-	         sent, note->root_wire_bytes);
-	for (uint32_t i = 0; i < appliance->n_ports; i++) {
-		struct weir_hardware_port *hardware = appliance->hardware->ports[i];
-
-		if (hardware != NULL && !hardware->breached)
-			breach(appliance, hardware, what);
-	}
-}
-
-/* Judges what was read at an earlier look, as soon as all workers have noted. */
-static void
-judge_sent(struct weir_appliance *appliance)
-{
-	struct weir_hardware *all = appliance->hardware;
-	struct weir_note note;
-
-	if (!all->noting || !weir_dataplane_noted(appliance->dataplane, all->note, &note))
-		return;
-	all->noting = false;
-	for (uint32_t i = 0; i < appliance->n_ports; i++) {
-		struct weir_hardware_port *hardware = all->ports[i];
-
-		if (hardware == NULL || !hardware->comparing)
-			continue;
-		hardware->comparing = false;
-		compare(appliance, hardware, &note);
-	}
-	compare_all(appliance, &note);
-}
-
-/* What had left a while ago must show by now. */
-static void
-check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t done,
-             uint64_t now_ns)
-{
-	const char *name = appliance->ports[hardware->index].config.name;
-	uint64_t sent = since(&hardware->base_sent, &hardware->reading).frames;
-	bool hides;
-
-	if (hardware->past_done_ns != 0 &&
-	    now_ns - hardware->past_done_ns < WEIR_HARDWARE_COUNTERS_NS)
-		return;
-	hides = hardware->past_done_ns != 0 && sent < hardware->past_done_frames;
-	if (hides && !hardware->hides)
-		weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
-		                 "port %s: counts %" PRIu64 " frames as sent, but %" PRIu64
-		                 " have left: its counters can't be believed",
-		                 name, sent, hardware->past_done_frames);
-	hardware->hides = hides;
-	hardware->past_done_frames = done;
-	hardware->past_done_ns = now_ns;
-}
-
-/*
- * Reads what the ports have sent, and asks the workers what they have charged. Not before the last
- * such question was answered, by however slow a worker.
- */
-static void
-read_ports(struct weir_appliance *appliance, uint64_t now_ns)
-{
-	struct weir_hardware *all = appliance->hardware;
-	bool any = false;
-
-	if (all->noting)
-		return;
-	for (uint32_t i = 0; i < appliance->n_ports; i++) {
-		struct weir_hardware_port *hardware = all->ports[i];
-		uint64_t done;
-
-		if (hardware == NULL || !hardware->counted ||
-		    appliance->port_watch[i].state != WEIR_PORT_UP)
-			continue;
-		done = read_done(appliance, hardware) - hardware->base_done_frames;
-		if (!read_sent(appliance, hardware, &hardware->reading))
-			continue;
-		hardware->comparing = any = true;
-		check_hiding(appliance, hardware, done, now_ns);
-	}
-	if (!any)
-		return;
-	all->noting = true;
-	all->note = weir_dataplane_note(appliance->dataplane);
 }
 
 static uint64_t
@@ -481,20 +248,14 @@ look(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint
 void
 weir_hardware_tick(struct weir_appliance *appliance, uint64_t now_ns)
 {
-	const struct timespec pause = {.tv_nsec = NOTE_WAIT_NS};
-
 	if (appliance->hardware == NULL)
 		return;
-	judge_sent(appliance);
+	weir_hardware_judge_sent(appliance, now_ns);
 	for (uint32_t i = 0; i < appliance->n_ports; i++) {
 		struct weir_hardware_port *hardware = appliance->hardware->ports[i];
 
 		if (hardware != NULL && appliance->port_watch[i].state == WEIR_PORT_UP)
 			look(appliance, hardware, now_ns);
 	}
-	read_ports(appliance, now_ns);
-	for (unsigned int try = 0; try < NOTE_TRIES && appliance->hardware->noting; try++) {
-		(void)nanosleep(&pause, NULL);
-		judge_sent(appliance);
-	}
+	weir_hardware_read_sent(appliance);
 }

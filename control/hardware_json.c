@@ -72,7 +72,7 @@ port_verdict(const struct weir_appliance *appliance, const struct weir_hardware_
 		return "fast";
 	if (watch->refused || hardware->distrusted)
 		return "refused";
-	if (hardware->hides)
+	if (hardware->hides || hardware->set_back || hardware->unread_looks > 0)
 		return "counters";
 	for (uint32_t q = 0; q < hardware->n_queues; q++)
 		if (hardware->queues[q].stuck)
@@ -196,11 +196,11 @@ meter_json(const struct weir_limiter_meter *meter)
 	                 weir_json_u64(dropped));
 }
 
-/* What the port itself counts against what was charged, since it was programmed. */
+/* What the port itself counts against what was charged, since Weir began. */
 static bool
 set_counts(json_t *object, const struct weir_hardware_port *hardware)
 {
-	bool counted = hardware->counted;
+	bool counted = hardware->raw_known;
 
 	return set(object, "sent_frames",
 	           counted ? weir_json_u64(hardware->sent.frames) : json_null()) &&

@@ -55,7 +55,7 @@ enum weir_hardware_change {
 	WEIR_HARDWARE_DRAINING,
 };
 
-/* Frames and wire bytes of a port, since it was programmed. */
+/* Frames and wire bytes of a port. */
 struct weir_hardware_counts {
 	uint64_t frames, wire_bytes;
 };
@@ -86,25 +86,41 @@ struct weir_hardware_port {
 	struct weir_hardware_queue queues[WEIR_TX_QUEUES_MAX];
 	uint8_t queue_of_slot[WEIR_CLASSES_MAX]; /* as workers were last told */
 
-	/* Sent against charged. */
-	bool counted;   /* the driver has counters */
+	/* Sent against charged: hardware_sent.c. All counts are since Weir began, if not said. */
 	bool comparing; /* sent was read, and workers are to note what they had charged by then */
 	bool breached;
-	bool hides; /* the counters show less than has left */
+	bool hides;                                /* the counters show less than has left */
+	bool set_back;                             /* they were set back while the port ran */
+	uint32_t unread_looks;                     /* in a row at which they could not be read */
+	bool raw_known;                            /* the counters have been read */
+	bool may_reset;                            /* a start since then may have set them back */
+	uint64_t raw_frames;                       /* as last read: of the driver's own beginning */
+	uint64_t raw_bytes;                        /* likewise; without preamble and gap */
+	uint64_t raw_ns;                           /* when */
+	struct weir_hardware_counts total;         /* sent, by now */
+	struct weir_hardware_counts reading;       /* sent, of the comparison under way */
+	struct weir_hardware_counts sent, charged; /* at the last comparison */
+	uint64_t noted_wire_bytes; /* sent of what was charged, at the last one of all ports */
+	struct weir_hardware_counts lost;          /* charged, and known never to be sent */
+	struct weir_hardware_counts start_charged; /* at the last start */
+	uint64_t start_ns;                         /* when; 0: never since Weir began */
+	bool late;                     /* what was sent before that start may still show after it */
+	uint64_t idle_frames, idle_ns; /* charged at the last look, and since when that is all */
 	struct weir_hardware_counts base_sent, base_charged; /* at programming */
-	struct weir_hardware_counts sent, charged;           /* at the last comparison */
-	struct weir_hardware_counts reading;                 /* of the comparison under way */
-	uint64_t before_wire_bytes; /* sent of what was charged, before base_sent was taken */
 	uint64_t base_done_frames;
-	uint64_t past_done_frames, past_done_ns; /* done by then; 0 ns: not looked yet */
-	uint64_t window_ns;                      /* when the present measurement began */
-	uint64_t rounds[WEIR_WORKERS_MAX];       /* of each sender, at the last look */
+	uint64_t raw_errors,
+	    base_errors; /* frames that the driver has thrown away; at programming */
+	/* What must show when this is over: done, or charged and more than rings hold. */
+	uint64_t past_done_frames, past_charged_frames, past_ns; /* since base; 0 ns: not yet */
+	uint64_t window_ns;                /* when the present measurement began */
+	uint64_t rounds[WEIR_WORKERS_MAX]; /* of each sender, at the last look */
 };
 
 struct weir_hardware {
 	struct weir_hardware_port *ports[WEIR_PORTS_MAX]; /* by config's index; inside: NULL */
-	bool noting;   /* workers were asked to note what they have charged ... */
-	uint64_t note; /* ... under this number */
+	bool noting;     /* workers were asked to note what they have charged ... */
+	uint64_t note;   /* ... under this number */
+	uint64_t now_ns; /* of the last look */
 };
 
 const char *weir_hardware_verdict_name(enum weir_hardware_verdict verdict);
@@ -153,8 +169,22 @@ void weir_hardware_cancel(struct weir_appliance *appliance, struct weir_hardware
 /* Takes the base of all measurements: the port was programmed, and no worker uses it. */
 void weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
 
+/* ---- hardware_sent.c ---- */
+
+/* Begins: from here on all that the port's counters show has to be charged. No worker runs. */
+void weir_hardware_begin_sent(struct weir_appliance *appliance,
+                              struct weir_hardware_port *hardware);
+
+/* The port was programmed, and no worker uses it. */
+void weir_hardware_base_sent(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* Judges what was read at an earlier look. now_ns: CLOCK_BOOTTIME. */
+void weir_hardware_judge_sent(struct weir_appliance *appliance, uint64_t now_ns);
+
+/* Reads what all ports that run have sent, in use or not, and asks what was charged. */
+void weir_hardware_read_sent(struct weir_appliance *appliance);
+
 /* Whether the driver's counters say that all that was charged has left. */
-bool weir_hardware_all_left(const struct weir_appliance *appliance,
-                            const struct weir_hardware_port *hardware);
+bool weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
 
 #endif

@@ -132,7 +132,8 @@ clean_port(struct weir_appliance *appliance, uint32_t index)
 	struct weir_port *port = &appliance->ports[index];
 	int code;
 
-	if (!weir_dataplane_quiescent(appliance->dataplane, watch->token, false))
+	if (!weir_dataplane_quiescent(appliance->dataplane, watch->token, false) ||
+	    !weir_hardware_leave(appliance, index))
 		return;
 	weir_hardware_forget(appliance, index);
 	code = weir_port_restart(port);

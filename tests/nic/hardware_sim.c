@@ -324,8 +324,10 @@ static void
 work(struct weir_hwsim *sim, uint32_t worker)
 {
 	stand_between(sim);
-	sim->noticing &= ~(1U << worker);
-	if (sim->noticing == 0 && sim->noticed_ns == 0 &&
+	/* In control's turn it is not known yet who has to notice. */
+	if (!sim->in_turn)
+		sim->noticing &= ~(1U << worker);
+	if (!sim->in_turn && sim->noticing == 0 && sim->noticed_ns == 0 &&
 	    sim->appliance->port_watch[1].state != WEIR_PORT_UP)
 		sim->noticed_ns = sim->now_ns;
 	weir_dataplane_pulse(sim->appliance->dataplane, sim->now_ns);

@@ -104,7 +104,11 @@ struct weir_model_cheat {
 	uint16_t own_queue;   /* in whose counters they are */
 	int64_t count_frames; /* added to the counters of the port and of queue 0 */
 	int64_t count_bytes;
-	uint32_t hidden_ppm;    /* so many of a million frames are not counted */
+	uint32_t hidden_ppm;  /* so many of a million frames are not counted */
+	bool unreadable;      /* the driver has no counters to tell */
+	bool late;            /* the port's counters show ... */
+	uint64_t late_frames; /* ... this until they are brought up to date */
+	uint64_t late_bytes;
 	bool never_completes;   /* no frame is told to have left */
 	bool completes_at_once; /* all are, before they leave */
 	bool stalls;            /* this queue, or all, sends nothing */

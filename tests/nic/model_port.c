@@ -308,6 +308,10 @@ weir_model_read(const struct weir_model *nic, uint16_t queue)
 
 	counts.frames = shown(now->frames, base->frames, lies ? nic->cheat.count_frames : 0);
 	counts.bytes = shown(now->bytes, base->bytes, lies ? nic->cheat.count_bytes : 0);
+	if (all && nic->cheat.late) {
+		counts.frames = nic->cheat.late_frames;
+		counts.bytes = nic->cheat.late_bytes;
+	}
 	if (nic->config.counters_fcs)
 		counts.bytes += counts.frames * RTE_ETHER_CRC_LEN;
 	counts.wire_bytes = shown(now->wire_bytes, base->wire_bytes, 0);

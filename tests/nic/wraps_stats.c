@@ -28,6 +28,8 @@ __wrap_rte_eth_stats_get(uint16_t port_id, struct rte_eth_stats *stats)
 
 	if (nic == NULL || result != 0)
 		return result;
+	if (nic->cheat.unreadable)
+		return -EIO;
 	weir_model_lock(nic);
 	counts = weir_model_read(nic, WEIR_MODEL_ALL_QUEUES);
 	stats->opackets = counts.frames;

@@ -76,6 +76,8 @@ int
 __wrap_weir_port_restart(struct weir_port *port)
 {
 	CU_ASSERT_EQUAL(port->port_id, BOX_PORT_ID);
+	if (box.restart_resets)
+		memset(&box.stats, 0, sizeof(box.stats));
 	CU_ASSERT(!box.used && box.quiescent);
 	box.restarts++;
 	for (uint32_t s = 0; s < 2; s++)

@@ -64,6 +64,7 @@ static struct {
 	uint32_t restarts, cuts, stops, emptied;
 	struct rte_eth_stats stats;
 	int stats_result;
+	bool restart_resets; /* the counters */
 
 	/* The workers. */
 	bool quiescent, used, held;

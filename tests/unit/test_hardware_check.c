@@ -242,8 +242,9 @@ test_counters_reset(void)
 	sends(60, FRAME_BYTES);
 	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
 	box.up = false;
+	box.restart_resets = true;
 	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_CLEAN);
-	memset(&box.stats, 0, sizeof(box.stats));
+	CU_ASSERT_EQUAL(box.stats.opackets, 0);
 	box.up = true;
 	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_UP);
 	charge(5);
@@ -254,11 +255,50 @@ test_counters_reset(void)
 	CU_ASSERT(looks_until_down(2) <= 2);
 	box_free();
 
-	/* A driver without counters is not judged by them. */
+	/* A driver without counters can't be judged by them, and its port is not used. */
 	box_make();
 	box.stats_result = -ENOTSUP;
 	box_start_well();
-	CU_ASSERT_EQUAL(looks(50), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
+	CU_ASSERT_EQUAL(looks_until_down(50), WEIR_HARDWARE_UNREAD_LOOKS - 1);
+	CU_ASSERT_EQUAL(box_events("port_breach", NULL), 1);
+	box_free();
+}
+
+/* Counters of 32 and of 40 bits that wrap round; and one that is set back, which is no wrap. */
+static void
+test_counters_wrap(void)
+{
+	static const unsigned int widths[] = {32, 40, 48};
+
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		uint64_t range = UINT64_C(1) << widths[i];
+
+		box_make();
+		box.stats.opackets = range - 50;
+		box.stats.obytes = range - 50000;
+		box_start_well();
+		charge(100);
+		CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+		box.stats.opackets = 50;
+		box.stats.obytes = 50000;
+		CU_ASSERT_EQUAL(looks(50), WEIR_PORT_UP);
+		CU_ASSERT_EQUAL(box_events("port_counters", NULL), 0);
+		sends(1, FRAME_BYTES);
+		CU_ASSERT(looks_until_down(2) <= 2);
+		box_free();
+	}
+	box_make();
+	box_start_well();
+	charge(100);
+	sends(100, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	memset(&box.stats, 0, sizeof(box.stats));
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
+	sends(1, FRAME_BYTES);
+	CU_ASSERT(looks_until_down(2) <= 2);
 	box_free();
 }
 
@@ -514,6 +554,7 @@ static const struct weir_test tests[] = {
     {"a breach while workers are in long rounds", test_long_rounds},
     {"what no budget was charged for", test_no_budget},
     {"counters that start again, or are not there", test_counters_reset},
+    {"counters that wrap round", test_counters_wrap},
     {"counters that hide frames", test_counters_hide},
     {"a limit that does not hold", test_fast},
     {"a queue that stands still", test_stuck},

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a port sent against what was charged for it: over all of Weir's life, so that nothing is
+ * forgiven when a port is started anew. It is looked at whether it is in use or not.
+ *
+ * What waits in a NIC when it is started anew is charged and never sent. It must not hide as much
+ * that nobody charged: as soon as it is known to be lost it counts no more as charged.
+ */
+#include "control/hardware_state.h"
+#include "control/policy.h"
+#include "control/watch.h"
+#include "dataplane/departures.h"
+
+#include <inttypes.h>
+#include <rte_common.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+#include <time.h>
+
+/*
+ * What a frame is taken for, besides the bytes that the driver counts: preamble and gap. Drivers
+ * differ in whether they count the FCS. With 20 one that does gives the true wire bytes, and one
+ * that does not 4 less a frame: so an honest NIC never shows more than was charged.
+ */
+#define PREAMBLE_AND_GAP_BYTES 20U
+
+/*
+ * How long a look waits for the workers' notes, before it leaves them to the next one: rounds take
+ * microseconds, and what nobody charged is found out a look sooner.
+ */
+#define NOTE_WAIT_NS 10000
+#define NOTE_TRIES   3U
+
+/* By when what was sent before a start, and counted late, has shown without any doubt. */
+#define LATE_NS (4 * WEIR_HARDWARE_COUNTERS_NS)
+
+/* The fastest link there is: what a counter that wrapped round may have counted meanwhile. */
+#define FASTEST_BIT_S UINT64_C(800000000000)
+/* Frames that a NIC may hold besides those in its rings: in its own memory, the smallest. */
+#define INSIDE_FRAMES  16384U
+#define SMALLEST_BYTES (WEIR_FRAME_MIN_BYTES + WEIR_WIRE_OVERHEAD_BYTES)
+
+static struct weir_hardware_counts
+minus(struct weir_hardware_counts a, struct weir_hardware_counts b)
+{
+	return (struct weir_hardware_counts){weir_sat_sub(a.frames, b.frames),
+	                                     weir_sat_sub(a.wire_bytes, b.wire_bytes)};
+}
+
+static bool
+exceeds(struct weir_hardware_counts a, struct weir_hardware_counts b)
+{
+	return a.frames > b.frames || a.wire_bytes > b.wire_bytes;
+}
+
+static struct weir_hardware_counts
+read_charged(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	struct weir_flow_totals totals;
+
+	weir_dataplane_flow_totals(appliance->dataplane, hardware->link, WEIR_EGRESS, &totals);
+	return (struct weir_hardware_counts){totals.tx_frames, totals.tx_wire_bytes};
+}
+
+/* Frames that are known to have left. */
+static uint64_t
+read_done(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	uint64_t done = 0;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		for (uint32_t q = 0; q < hardware->n_queues; q++) {
+			const struct weir_departures *departures =
+			    weir_hardware_departures(appliance, hardware, s, q);
+
+			if (departures != NULL)
+				done += atomic_load(&departures->done_frames);
+		}
+	}
+	return done;
+}
+
+static void
+breach(struct weir_appliance *appliance, struct weir_hardware_port *hardware, const char *what)
+{
+	if (hardware->breached)
+		return;
+	hardware->breached = true;
+	hardware->comparing = false;
+	weir_watch_breach(appliance, hardware->index);
+	weir_events_post(appliance->events, WEIR_ALARM, "port_breach",
+	                 "port %s: %s: stopped until weir is restarted",
+	                 appliance->ports[hardware->index].config.name, what);
+}
+
+/* ---- the port's counters ---- */
+
+/*
+ * How far a counter has moved: at most most. One that is less than before may be one of 32, 40 or
+ * 48 bits that has wrapped round, if that makes it move no further. Returns false where it was set
+ * back: it counts from nothing then.
+ */
+static bool
+moved(uint64_t before, uint64_t now, uint64_t most, uint64_t *by)
+{
+	static const unsigned int widths[] = {32, 40, 48};
+
+	*by = now;
+	if (now >= before) {
+		*by = now - before;
+		return true;
+	}
+	for (size_t i = 0; i < RTE_DIM(widths); i++) {
+		uint64_t range = UINT64_C(1) << widths[i];
+
+		if (before - now <= range && range - (before - now) <= most) {
+			*by = range - (before - now);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+counters_alarm(struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+               const char *what)
+{
+	weir_events_post(appliance->events, WEIR_ALARM, "port_counters", "port %s: its counters %s",
+	                 appliance->ports[hardware->index].config.name, what);
+}
+
+/* What was not read can't be checked: the port may not go on like this for long. */
+static void
+cannot_read(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	if (hardware->unread_looks++ == 0)
+		counters_alarm(appliance, hardware,
+		               "can't be read: it is stopped if that does not end");
+	if (hardware->unread_looks >= WEIR_HARDWARE_UNREAD_LOOKS)
+		breach(appliance, hardware,
+		       "its counters can't be read, and what it sends is not known");
+}
+
+/* Takes up what the counters show. */
+static void
+take_up(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t frames,
+        uint64_t bytes)
+{
+	uint64_t now_ns = appliance->hardware->now_ns;
+	/* The clock is that of the look before, at times: so twice a look more. */
+	weir_u128 ns = now_ns - hardware->raw_ns + 2 * WEIR_HARDWARE_LOOK_NS;
+	weir_u128 most = ns * (FASTEST_BIT_S / 8) / WEIR_NS_PER_S;
+	uint64_t more_frames, more_bytes;
+	bool forward;
+
+	most = hardware->link_bit_s > 0 ? ns * (hardware->link_bit_s / 8) / WEIR_NS_PER_S : most;
+	most = most > UINT64_MAX ? UINT64_MAX : most;
+	forward =
+	    moved(hardware->raw_frames, frames, (uint64_t)most / SMALLEST_BYTES, &more_frames);
+	forward = moved(hardware->raw_bytes, bytes, (uint64_t)most, &more_bytes) && forward;
+	if (!forward && !hardware->may_reset && !hardware->set_back) {
+		hardware->set_back = true;
+		counters_alarm(appliance, hardware,
+		               "were set back while it ran: it is stopped if that happens again");
+	} else if (!forward && !hardware->may_reset) {
+		breach(appliance, hardware, "its counters were set back while it ran, again");
+	}
+	hardware->total.frames += more_frames;
+	hardware->total.wire_bytes += more_bytes + PREAMBLE_AND_GAP_BYTES * more_frames;
+}
+
+/* Reads the port's counters. Returns false where they can't be read. */
+static bool
+read_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	struct rte_eth_stats stats;
+
+	if (rte_eth_stats_get(appliance->ports[hardware->index].port_id, &stats) != 0)
+		return false;
+	if (hardware->raw_known)
+		take_up(appliance, hardware, stats.opackets, stats.obytes);
+	hardware->raw_known = true;
+	hardware->may_reset = false;
+	hardware->unread_looks = 0;
+	hardware->raw_frames = stats.opackets;
+	hardware->raw_bytes = stats.obytes;
+	hardware->raw_errors = stats.oerrors;
+	hardware->raw_ns = appliance->hardware->now_ns;
+	return true;
+}
+
+void
+weir_hardware_begin_sent(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	hardware->start_charged = read_charged(appliance, hardware);
+	/* What fails here fails at the first look, too, and is told there. */
+	(void)read_port(appliance, hardware);
+}
+
+void
+weir_hardware_base_sent(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	(void)read_port(appliance, hardware);
+	hardware->base_sent = hardware->total;
+	hardware->base_charged = read_charged(appliance, hardware);
+	hardware->base_done_frames = read_done(appliance, hardware);
+	hardware->base_errors = hardware->raw_errors;
+	hardware->past_ns = 0;
+}
+
+bool
+weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	uint64_t charged = read_charged(appliance, hardware).frames;
+
+	return read_port(appliance, hardware) &&
+	       hardware->total.frames - hardware->base_sent.frames >=
+	           charged - hardware->base_charged.frames;
+}
+
+/* ---- comparing ---- */
+
+/* What may have left, of what was charged by now. */
+static struct weir_hardware_counts
+allowed(const struct weir_hardware_port *hardware)
+{
+	return minus(hardware->charged, hardware->lost);
+}
+
+/* Stops a port that has sent more than was charged. Returns false then. */
+static bool
+compare(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+        struct weir_hardware_counts sent, struct weir_hardware_counts charged)
+{
+	char what[WEIR_EVENT_MESSAGE_SIZE];
+
+	hardware->sent = sent;
+	hardware->charged = charged;
+	charged = allowed(hardware);
+	if (!exceeds(sent, charged))
+		return true;
+	snprintf(what, sizeof(what),
+	         "has sent %" PRIu64 " frames, %" PRIu64 " B on the wire, and %" PRIu64
+	         " frames, %" PRIu64 " B were charged",
+	         sent.frames, sent.wire_bytes, charged.frames, charged.wire_bytes);
+	breach(appliance, hardware, what);
+	return false;
+}
+
+/*
+ * Compares what all ports have sent with what the budgets were charged, which is what the ledger
+ * makes durable: a frame that was counted as charged and of which no budget knows is found here.
+ * Nobody can say which port it left by.
+ */
+static void
+compare_all(struct weir_appliance *appliance, const struct weir_note *note)
+{
+	char what[WEIR_EVENT_MESSAGE_SIZE];
+	uint64_t sent = 0;
+
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		const struct weir_hardware_port *hardware = appliance->hardware->ports[i];
+
+		if (hardware != NULL)
+			sent += hardware->noted_wire_bytes;
+	}
+	if (sent <= note->root_wire_bytes)
+		return;
+	snprintf(what, sizeof(what),
+	         "all outside ports have sent %" PRIu64 " B on the wire, and %" PRIu64
+	         " B were charged to budgets",
+	         sent, note->root_wire_bytes);
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware = appliance->hardware->ports[i];
+
+		if (hardware != NULL)
+			breach(appliance, hardware, what);
+	}
+}
+
+/* Judges what was read at an earlier look, as soon as all workers have noted. */
+static void
+judge(struct weir_appliance *appliance)
+{
+	struct weir_hardware *all = appliance->hardware;
+	struct weir_hardware_counts charged;
+	struct weir_note note;
+
+	if (!all->noting || !weir_dataplane_noted(appliance->dataplane, all->note, &note))
+		return;
+	all->noting = false;
+	for (uint32_t i = 0; i < appliance->n_ports; i++) {
+		struct weir_hardware_port *hardware = all->ports[i];
+
+		if (hardware == NULL || !hardware->comparing)
+			continue;
+		hardware->comparing = false;
+		charged = (struct weir_hardware_counts){note.frames[hardware->link],
+		                                        note.wire_bytes[hardware->link]};
+		hardware->noted_wire_bytes =
+		    RTE_MIN(hardware->reading.wire_bytes, charged.wire_bytes);
+		(void)compare(appliance, hardware, hardware->reading, charged);
+	}
+	compare_all(appliance, &note);
+}
+
+void
+weir_hardware_judge_sent(struct weir_appliance *appliance, uint64_t now_ns)
+{
+	appliance->hardware->now_ns = now_ns;
+	judge(appliance);
+}
+
+/* ---- starts ---- */
+
+/*
+ * Frames that were sent before a start may be counted after it, for a while: no more of them than
+ * were charged since the start before. The rest was lost.
+ */
+static void
+count_lost(struct weir_hardware_port *hardware, uint64_t now_ns)
+{
+	struct weir_hardware_counts unsent = minus(allowed(hardware), hardware->total);
+	struct weir_hardware_counts since = minus(hardware->charged, hardware->start_charged);
+
+	if (now_ns - hardware->start_ns >= WEIR_HARDWARE_COUNTERS_NS) {
+		unsent = minus(unsent, since);
+		hardware->lost.frames += unsent.frames;
+		hardware->lost.wire_bytes += unsent.wire_bytes;
+	}
+	hardware->start_charged = hardware->charged;
+	hardware->start_ns = now_ns;
+	hardware->late = true;
+}
+
+bool
+weir_hardware_leave(struct weir_appliance *appliance, uint32_t index)
+{
+	struct weir_hardware_port *hardware =
+	    appliance->hardware == NULL ? NULL : appliance->hardware->ports[index];
+
+	if (hardware == NULL || !appliance->ports[index].started)
+		return true;
+	hardware->comparing = false;
+	if (!read_port(appliance, hardware)) {
+		hardware->charged = read_charged(appliance, hardware);
+		cannot_read(appliance, hardware);
+	} else if (!compare(appliance, hardware, hardware->total,
+	                    read_charged(appliance, hardware))) {
+		return false;
+	}
+	if (hardware->breached)
+		return false;
+	count_lost(hardware, appliance->hardware->now_ns);
+	hardware->may_reset = true;
+	return true;
+}
+
+/* Whether nothing is in the NIC's hands any more, once all counters have had their time. */
+static bool
+is_idle(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	uint64_t waiting = 0;
+
+	if (hardware->open && !hardware->limiter.capabilities.completions)
+		return false; /* frames may wait for long, and nobody tells */
+	for (uint32_t q = 0; q < hardware->n_queues; q++)
+		waiting += weir_hardware_waiting(appliance, hardware, q);
+	return waiting == 0;
+}
+
+/*
+ * Some time after a start, and nothing was charged for as long: what has not been counted by now
+ * never left.
+ */
+static void
+settle_lost(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+            struct weir_hardware_counts charged)
+{
+	uint64_t now_ns = appliance->hardware->now_ns;
+	struct weir_hardware_counts unsent;
+
+	if (!hardware->late)
+		return;
+	if (charged.frames != hardware->idle_frames || !is_idle(appliance, hardware)) {
+		hardware->idle_frames = charged.frames;
+		hardware->idle_ns = now_ns;
+	}
+	if (now_ns - hardware->start_ns < LATE_NS || now_ns - hardware->idle_ns < LATE_NS)
+		return;
+	unsent = minus(minus(charged, hardware->lost), hardware->total);
+	hardware->lost.frames += unsent.frames;
+	hardware->lost.wire_bytes += unsent.wire_bytes;
+	hardware->late = false;
+}
+
+/* ---- looks ---- */
+
+/* Frames that the port may have taken without having sent them. */
+static uint64_t
+holds(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	const struct weir_port *port = &appliance->ports[hardware->index];
+
+	return (uint64_t)port->tx_queues * port->tx_descriptors + INSIDE_FRAMES;
+}
+
+/* What had left a while ago must show by now, and so must what the rings have no room for. */
+static void
+check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+             uint64_t charged)
+{
+	uint64_t now_ns = appliance->hardware->now_ns;
+	uint64_t sent = hardware->total.frames - hardware->base_sent.frames;
+	uint64_t dropped = weir_sat_sub(hardware->raw_errors, hardware->base_errors), due;
+	bool hides;
+
+	if (hardware->past_ns != 0 && now_ns - hardware->past_ns < WEIR_HARDWARE_COUNTERS_NS)
+		return;
+	due = weir_sat_sub(hardware->past_charged_frames, holds(appliance, hardware) + dropped);
+	due = RTE_MAX(due, hardware->past_done_frames);
+	hides = hardware->past_ns != 0 && sent < due;
+	if (hides && !hardware->hides)
+		weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
+		                 "port %s: counts %" PRIu64 " frames as sent, but %" PRIu64
+		                 " have left: its counters can't be believed",
+		                 appliance->ports[hardware->index].config.name, sent, due);
+	hardware->hides = hides;
+	hardware->past_done_frames = read_done(appliance, hardware) - hardware->base_done_frames;
+	hardware->past_charged_frames = charged - hardware->base_charged.frames;
+	hardware->past_ns = now_ns;
+}
+
+/* Returns whether there is something to compare. */
+static bool
+read_one(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	struct weir_hardware_counts charged;
+
+	if (hardware->breached || !appliance->ports[hardware->index].started)
+		return false;
+	/* First: what is charged only now may not show yet. */
+	charged = read_charged(appliance, hardware);
+	if (!read_port(appliance, hardware)) {
+		cannot_read(appliance, hardware);
+		return false;
+	}
+	if (hardware->breached)
+		return false;
+	hardware->reading = hardware->total;
+	hardware->comparing = true;
+	settle_lost(appliance, hardware, charged);
+	if (appliance->port_watch[hardware->index].state == WEIR_PORT_UP)
+		check_hiding(appliance, hardware, charged.frames);
+	return true;
+}
+
+/* Not before the last question was answered, by however slow a worker. */
+void
+weir_hardware_read_sent(struct weir_appliance *appliance)
+{
+	const struct timespec pause = {.tv_nsec = NOTE_WAIT_NS};
+	struct weir_hardware *all = appliance->hardware;
+	bool any = false;
+
+	if (all->noting)
+		return;
+	for (uint32_t i = 0; i < appliance->n_ports; i++)
+		if (all->ports[i] != NULL && read_one(appliance, all->ports[i]))
+			any = true;
+	if (!any)
+		return;
+	all->noting = true;
+	all->note = weir_dataplane_note(appliance->dataplane);
+	for (unsigned int try = 0; try < NOTE_TRIES && all->noting; try++) {
+		(void)nanosleep(&pause, NULL);
+		judge(appliance);
+	}
+}

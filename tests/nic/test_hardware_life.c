@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a port sends is compared with what was charged over its whole life: around starts, while it
+ * is not used, while a worker hangs, and when its counters can't be read or were set back. And an
+ * honest one, whose counters come late, is not accused.
+ */
+#include "control/watch.h"
+#include "tests/nic/hardware_sim.h"
+
+#include <malloc.h>
+
+#define MBIT     UINT64_C(1000000)
+#define MS       ((uint64_t)WEIR_NS_PER_MS)
+#define ROUND_NS (20 * WEIR_NS_PER_US)
+#define BURST    300000U
+#define FULL     (WEIR_HWSIM_MTU + 14U)
+#define CLASSES  4U
+
+static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=10G,events=1";
+static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
+
+static struct weir_hwsim sim;
+
+static void
+open_box(const char *device, bool required)
+{
+	struct weir_hwsim_policy policy = {.outside = device,
+	                                   .limiter = "auto",
+	                                   .required = required,
+	                                   .n_workers = 1,
+	                                   .n_classes = CLASSES};
+
+	for (uint32_t i = 0; i < CLASSES; i++)
+		policy.classes[i] = (struct weir_hwsim_class){
+		    .rate_bit_s = 100 * MBIT, .burst_bytes = BURST, .backlog_bytes = BURST};
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	sim.shortest_round_ns = sim.longest_round_ns = ROUND_NS;
+	sim.judging = false;
+}
+
+static void
+close_box(void)
+{
+	weir_hwsim_close(&sim);
+	if (sim.error[0] != '\0')
+		printf("    %s\n", sim.error);
+	CU_ASSERT(sim.error[0] == '\0');
+}
+
+static void
+offer(uint32_t class, uint64_t rate_bit_s)
+{
+	sim.sources[class] = (struct weir_hwsim_source){
+	    .rate_bit_s = rate_bit_s, .least = FULL, .most = FULL, .most_due_bytes = 20 * FULL};
+}
+
+static void
+send_own(uint64_t frames)
+{
+	sim.outside->cheat.own_frames = frames;
+	sim.outside->cheat.own_bytes = FULL;
+}
+
+/* The link is down for a moment; returns once the port was started again. */
+static void
+flap(void)
+{
+	uint64_t starts = sim.outside->starts;
+
+	sim.noticed_ns = 0;
+	sim.noticing = 0;
+	weir_model_blink(sim.outside, 10000, MS);
+	while (sim.outside->starts == starts && !sim.hardware->breached && sim.error[0] == '\0')
+		weir_hwsim_run(&sim, MS);
+}
+
+static bool
+stopped(void)
+{
+	return sim.hardware->breached && !sim.appliance->ports[1].started;
+}
+
+/* What the NIC sends by itself once it runs again, before it is used. */
+static void
+test_own_after_start(void)
+{
+	open_box(ixgbe, false);
+	weir_hwsim_run(&sim, 200 * MS);
+	flap();
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	send_own(30000); /* 36 ms of line rate */
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+}
+
+/* And what it sends between a look and the link that goes down. */
+static void
+test_own_before_start(void)
+{
+	open_box(ixgbe, false);
+	weir_hwsim_run(&sim, 200 * MS);
+	while (sim.next_tick_ns - sim.now_ns < 48 * MS && sim.error[0] == '\0')
+		weir_hwsim_run(&sim, MS / 2);
+	send_own(20000);
+	weir_hwsim_run(&sim, 30 * MS);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	flap();
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+}
+
+/* What waited in the NIC was charged and never left: it hides nothing later on. */
+static void
+test_lost_hides_nothing(void)
+{
+	uint64_t lost;
+
+	open_box(ixgbe, false);
+	sim.outside->cheat.stalls = true;
+	sim.outside->cheat.stalled_queue = WEIR_MODEL_ALL_QUEUES;
+	for (uint32_t n = 0; n < BURST / FULL - 2; n++) {
+		(void)weir_hwsim_put(&sim, 0, FULL);
+		if (n % 16 == 15)
+			weir_hwsim_run(&sim, ROUND_NS);
+	}
+	weir_hwsim_run(&sim, 2 * MS);
+	flap();
+	sim.outside->cheat.stalls = false;
+	weir_hwsim_run(&sim, 4 * WEIR_NS_PER_S + 200 * MS);
+	lost = sim.tape.handed_bytes - sim.tape.left_bytes;
+	CU_ASSERT(lost > 10 * FULL);
+	CU_ASSERT(sim.hardware->lost.frames > 10);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	send_own(1);
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+}
+
+/* A port that must not be used, because its limits don't hold, and whose device runs on. */
+static void
+test_not_used(void)
+{
+	open_box(ixgbe, true);
+	weir_hwsim_run(&sim, 200 * MS);
+	sim.outside->cheat.rate_ppm = 10000000;
+	sim.outside->cheat.rate_queue = WEIR_MODEL_ALL_QUEUES;
+	offer(0, 1000 * MBIT);
+	weir_hwsim_run(&sim, WEIR_NS_PER_S);
+	CU_ASSERT_TRUE(sim.hardware->fast);
+	CU_ASSERT(sim.appliance->port_watch[1].state == WEIR_PORT_CLEAN);
+	send_own(1);
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+}
+
+/* An honest NIC whose counters are behind, and whose link flaps just then. */
+static void
+test_late_counters(void)
+{
+	struct weir_model_counts counts;
+
+	open_box(ixgbe, false);
+	offer(0, 90 * MBIT);
+	weir_hwsim_run(&sim, 500 * MS);
+	counts = weir_model_read(sim.outside, WEIR_MODEL_ALL_QUEUES);
+	sim.outside->cheat.late_frames = counts.frames;
+	sim.outside->cheat.late_bytes = counts.bytes;
+	sim.outside->cheat.late = true;
+	weir_hwsim_run(&sim, 250 * MS);
+	flap();
+	weir_hwsim_run(&sim, 60 * MS);
+	sim.outside->cheat.late = false;
+	weir_hwsim_run(&sim, 3000 * MS);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	CU_ASSERT_EQUAL(sim.alarms, 0);
+	close_box();
+}
+
+/* Counters that are set back are told at once; what comes after counts; again is too often. */
+static void
+test_counters_back(void)
+{
+	open_box(cnxk, false);
+	offer(0, 90 * MBIT);
+	weir_hwsim_run(&sim, 500 * MS);
+	weir_model_reset_counters(sim.outside);
+	weir_hwsim_run(&sim, 100 * MS);
+	CU_ASSERT_TRUE(sim.hardware->set_back);
+	CU_ASSERT_EQUAL(sim.alarms, 1);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	send_own(10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+
+	open_box(cnxk, false);
+	offer(0, 90 * MBIT);
+	for (uint32_t n = 0; n < 2; n++) {
+		weir_hwsim_run(&sim, 200 * MS);
+		weir_model_reset_counters(sim.outside);
+	}
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+}
+
+/* Counters that can't be read: told at once, and not for long. */
+static void
+test_unreadable(void)
+{
+	open_box(cnxk, false);
+	offer(0, 90 * MBIT);
+	weir_hwsim_run(&sim, 200 * MS);
+	sim.outside->cheat.unreadable = true;
+	weir_hwsim_run(&sim, 100 * MS);
+	CU_ASSERT_EQUAL(sim.alarms, 1);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	sim.outside->cheat.unreadable = false;
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT_EQUAL(sim.hardware->unread_looks, 0);
+	sim.outside->cheat.unreadable = true;
+	weir_hwsim_run(&sim, (WEIR_HARDWARE_UNREAD_LOOKS + 2) * WEIR_HARDWARE_LOOK_NS);
+	CU_ASSERT(stopped());
+	sim.outside->cheat.unreadable = false;
+	close_box();
+}
+
+/* Counters that stand still, on a NIC that does not tell what has left. */
+static void
+test_hide(void)
+{
+	open_box(cnxk, false);
+	for (uint32_t i = 0; i < CLASSES; i++)
+		offer(i, 90 * MBIT);
+	weir_hwsim_run(&sim, 200 * MS);
+	sim.outside->cheat.hidden_ppm = 1000000;
+	weir_hwsim_run(&sim, 3000 * MS);
+	CU_ASSERT_TRUE(sim.hardware->hides);
+	CU_ASSERT(sim.alarms > 0);
+	close_box();
+}
+
+static const struct weir_test tests[] = {
+    {"own frames after a start", test_own_after_start},
+    {"own frames before a start", test_own_before_start},
+    {"what a start has lost hides nothing", test_lost_hides_nothing},
+    {"a port that is not used is watched", test_not_used},
+    {"counters that are late", test_late_counters},
+    {"counters that are set back", test_counters_back},
+    {"counters that can't be read", test_unreadable},
+    {"counters that stand still", test_hide},
+};
+
+int
+main(void)
+{
+	int rc;
+
+	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	if (!weir_hwsim_begin())
+		return 1;
+	rc = weir_test_run("hardware_life", tests, WEIR_TEST_COUNT(tests));
+	weir_hwsim_end();
+	return rc;
+}

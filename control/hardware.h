@@ -47,7 +47,11 @@
  * for the ledger's disk, or for a driver that starts a port. All of the times above are longer by
  * that then.
  *
- * While a worker makes no round (which is an alarm of its own) nothing is judged.
+ * While a worker makes no round (which is an alarm of its own) what it charged is not known. After
+ * WEIR_WATCH_STALL_NS it is taken to have in hand, not counted yet, the most that it can: 64 of the
+ * longest frames for each link, which hide as many; the bounds above hold a second later. Budgets
+ * are not compared until it goes on. A breached port that it uses can't be stopped under its hands:
+ * its link is taken down where the driver can, and an alarm tells.
  *
  * All functions: control thread.
  */

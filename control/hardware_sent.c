@@ -278,6 +278,28 @@ compare_all(struct weir_appliance *appliance, const struct weir_note *note)
 	}
 }
 
+/*
+ * What workers had charged. One that hangs must not blind this for good: after a while it is taken
+ * to have in hand as much as it can. Returns false: not known yet.
+ */
+static bool
+get_note(struct weir_appliance *appliance, struct weir_note *note)
+{
+	struct weir_hardware *all = appliance->hardware;
+
+	if (!all->noting)
+		return false;
+	if (weir_dataplane_noted(appliance->dataplane, all->note, note)) {
+		all->asked_ns = 0;
+		return true;
+	}
+	if (all->now_ns - all->asked_ns < WEIR_WATCH_STALL_NS)
+		return false;
+	weir_dataplane_noted_at_most(appliance->dataplane, all->note,
+	                             weir_policy_largest_frame(appliance->config), note);
+	return true;
+}
+
 /* Judges what was read at an earlier look, as soon as all workers have noted. */
 static void
 judge(struct weir_appliance *appliance)
@@ -286,7 +308,7 @@ judge(struct weir_appliance *appliance)
 	struct weir_hardware_counts charged;
 	struct weir_note note;
 
-	if (!all->noting || !weir_dataplane_noted(appliance->dataplane, all->note, &note))
+	if (!get_note(appliance, &note))
 		return;
 	all->noting = false;
 	for (uint32_t i = 0; i < appliance->n_ports; i++) {
@@ -471,6 +493,7 @@ weir_hardware_read_sent(struct weir_appliance *appliance)
 	if (!any)
 		return;
 	all->noting = true;
+	all->asked_ns = all->asked_ns == 0 ? all->now_ns : all->asked_ns;
 	all->note = weir_dataplane_note(appliance->dataplane);
 	for (unsigned int try = 0; try < NOTE_TRIES && all->noting; try++) {
 		(void)nanosleep(&pause, NULL);

@@ -118,9 +118,10 @@ struct weir_hardware_port {
 
 struct weir_hardware {
 	struct weir_hardware_port *ports[WEIR_PORTS_MAX]; /* by config's index; inside: NULL */
-	bool noting;     /* workers were asked to note what they have charged ... */
-	uint64_t note;   /* ... under this number */
-	uint64_t now_ns; /* of the last look */
+	bool noting;       /* workers were asked to note what they have charged ... */
+	uint64_t note;     /* ... under this number */
+	uint64_t asked_ns; /* since when not all have answered; 0: they have */
+	uint64_t now_ns;   /* of the last look */
 };
 
 const char *weir_hardware_verdict_name(enum weir_hardware_verdict verdict);

@@ -11,6 +11,8 @@
 
 /* Looks between two tries to set the limits of a port: a second. */
 #define RETRY_LOOKS 20U
+/* Looks at which a breached port could not be stopped, before it is told: a second. */
+#define STOP_LOOKS 20U
 
 static void
 measure_share(struct weir_worker_watch *watch, uint64_t rounds, uint64_t busy_rounds)
@@ -132,7 +134,7 @@ clean_port(struct weir_appliance *appliance, uint32_t index)
 	struct weir_port *port = &appliance->ports[index];
 	int code;
 
-	if (!weir_dataplane_quiescent(appliance->dataplane, watch->token, false) ||
+	if (!weir_dataplane_left(appliance->dataplane, port->port_id, watch->token) ||
 	    !weir_hardware_leave(appliance, index))
 		return;
 	weir_hardware_forget(appliance, index);
@@ -174,6 +176,7 @@ weir_watch_breach(struct weir_appliance *appliance, uint32_t index)
 {
 	/* At once, as far as the driver can: a worker that hangs must not keep it sending. */
 	weir_port_cut(&appliance->ports[index]);
+	appliance->port_watch[index].wait = 0;
 	take_out(appliance, index, WEIR_PORT_BREACHED);
 }
 
@@ -181,14 +184,22 @@ weir_watch_breach(struct weir_appliance *appliance, uint32_t index)
 static void
 stop_port(struct weir_appliance *appliance, uint32_t index)
 {
+	struct weir_port_watch *watch = &appliance->port_watch[index];
 	struct weir_port *port = &appliance->ports[index];
 
-	if (!port->started || !weir_dataplane_quiescent(appliance->dataplane,
-	                                                appliance->port_watch[index].token, false))
+	if (!port->started)
 		return;
-	weir_hardware_forget(appliance, index);
-	weir_port_stop(port);
-	weir_dataplane_rings_emptied(appliance->dataplane, port->port_id);
+	if (weir_dataplane_left(appliance->dataplane, port->port_id, watch->token)) {
+		weir_hardware_forget(appliance, index);
+		weir_port_stop(port);
+		weir_dataplane_rings_emptied(appliance->dataplane, port->port_id);
+		return;
+	}
+	if (watch->wait < STOP_LOOKS && ++watch->wait == STOP_LOOKS)
+		weir_events_post(appliance->events, WEIR_ALARM, "port_breach",
+		                 "port %s: can't be stopped, a worker that uses it makes no round: "
+		                 "pull its cable, or end weir",
+		                 port->config.name);
 }
 
 /* Sets the limits of a port whose link is up, and lets workers use it. 0 or -errno: not yet. */

@@ -313,6 +313,35 @@ weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool 
 	return true;
 }
 
+static bool
+uses_port(const struct weir_worker *worker, uint16_t port_id)
+{
+	for (uint32_t i = 0; i < worker->config.n_rx; i++)
+		if (worker->config.rx[i].port_id == port_id ||
+		    worker->config.rx[i].out_port_id == port_id)
+			return true;
+	for (uint32_t i = 0; i < worker->n_outs; i++)
+		if (worker->outs[i].port_id == port_id)
+			return true;
+	return false;
+}
+
+bool
+weir_dataplane_left(const struct weir_dataplane *dataplane, uint16_t port_id, uint64_t token)
+{
+	for (uint32_t w = 0; w < dataplane->n_launched; w++) {
+		uint64_t passed;
+
+		if (!uses_port(dataplane->workers[w], port_id))
+			continue;
+		/* As rte_rcu_qsbr_check, of one thread. */
+		passed = __atomic_load_n(&dataplane->rcu->qsbr_cnt[w].cnt, __ATOMIC_ACQUIRE);
+		if (passed != __RTE_QSBR_CNT_THR_OFFLINE && passed < token)
+			return false;
+	}
+	return true;
+}
+
 void
 weir_dataplane_pulse(struct weir_dataplane *dataplane, uint64_t now_tsc)
 {
@@ -351,27 +380,68 @@ weir_dataplane_note(struct weir_dataplane *dataplane)
 	return atomic_fetch_add_explicit(&dataplane->note, 1, memory_order_acq_rel) + 1;
 }
 
+/* Whether a worker has made the note; one that does not run writes nothing, so it is made here. */
+static bool
+has_noted(const struct weir_dataplane *dataplane, uint32_t w, uint64_t number)
+{
+	struct weir_worker *worker = dataplane->workers[w];
+
+	if (w >= dataplane->n_launched ||
+	    atomic_load_explicit(&worker->ended, memory_order_acquire) != 0) {
+		weir_worker_note(worker, number);
+		return true;
+	}
+	return atomic_load_explicit(&worker->noted, memory_order_acquire) >= number;
+}
+
+static void
+add_note(const struct weir_worker *worker, struct weir_note *note)
+{
+	for (uint32_t link = 0; link < worker->dataplane->n_links; link++) {
+		note->frames[link] += weir_count_read(&worker->note_frames[link]);
+		note->wire_bytes[link] += weir_count_read(&worker->note_wire_bytes[link]);
+	}
+	note->root_wire_bytes =
+	    weir_sat_add(note->root_wire_bytes, weir_count_read(&worker->note_root_bytes));
+}
+
 bool
 weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
                      struct weir_note *note)
 {
 	memset(note, 0, sizeof(*note));
 	for (uint32_t w = 0; w < dataplane->n_workers; w++) {
-		struct weir_worker *worker = dataplane->workers[w];
-
-		/* One that does not run writes nothing. */
-		if (w >= dataplane->n_launched ||
-		    atomic_load_explicit(&worker->ended, memory_order_acquire) != 0)
-			weir_worker_note(worker, number);
-		else if (atomic_load_explicit(&worker->noted, memory_order_acquire) < number)
+		if (!has_noted(dataplane, w, number))
 			return false;
-		for (uint32_t link = 0; link < dataplane->n_links; link++) {
-			note->frames[link] += weir_count_read(&worker->note_frames[link]);
-			note->wire_bytes[link] += weir_count_read(&worker->note_wire_bytes[link]);
-		}
-		note->root_wire_bytes += weir_count_read(&worker->note_root_bytes);
+		add_note(dataplane->workers[w], note);
 	}
 	return true;
+}
+
+void
+weir_dataplane_noted_at_most(const struct weir_dataplane *dataplane, uint64_t number,
+                             uint32_t frame_bytes, struct weir_note *note)
+{
+	memset(note, 0, sizeof(*note));
+	for (uint32_t w = 0; w < dataplane->n_workers; w++) {
+		const struct weir_worker *worker = dataplane->workers[w];
+
+		if (has_noted(dataplane, w, number)) {
+			add_note(worker, note);
+			continue;
+		}
+		note->root_wire_bytes = UINT64_MAX;
+		for (uint32_t link = 0; link < dataplane->n_links; link++) {
+			const struct weir_flow_counters *flow =
+			    &worker->counters->links[link][WEIR_EGRESS];
+			/* It counts what a port took before it goes on to the next one. */
+			uint32_t in_hand = worker->outs_of_link[link].n > 0 ? WEIR_OUT_MAX : 0;
+
+			note->frames[link] += weir_count_read(&flow->tx_frames) + in_hand;
+			note->wire_bytes[link] += weir_count_read(&flow->tx_wire_bytes) +
+			                          in_hand * weir_wire_bytes(frame_bytes);
+		}
+	}
 }
 
 void

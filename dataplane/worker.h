@@ -91,6 +91,12 @@ struct weir_snapshot *weir_dataplane_publish(struct weir_dataplane *dataplane,
  */
 bool weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
 
+/*
+ * The same for one port, by DPDK's id: only workers that receive from it or send to it count, and
+ * not what snapshot they work by. Returns at once.
+ */
+bool weir_dataplane_left(const struct weir_dataplane *dataplane, uint16_t port_id, uint64_t token);
+
 /* A token for weir_dataplane_quiescent: what was stored before it is seen by every worker. */
 uint64_t weir_dataplane_fence(struct weir_dataplane *dataplane);
 
@@ -134,6 +140,15 @@ uint64_t weir_dataplane_note(struct weir_dataplane *dataplane);
  */
 bool weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
                           struct weir_note *note);
+
+/*
+ * The same without waiting: of a worker that has not made the note by now, what it has counted so
+ * far, and the most that it may have in hand besides: frames that it has handed to a port and not
+ * counted yet, the longest of frame_bytes without FCS. What budgets were charged can't be told
+ * then: root_wire_bytes is UINT64_MAX. Control thread.
+ */
+void weir_dataplane_noted_at_most(const struct weir_dataplane *dataplane, uint64_t number,
+                                  uint32_t frame_bytes, struct weir_note *note);
 
 /*
  * Says to the workers whether a port may be used. One that may not is neither polled nor sent to;

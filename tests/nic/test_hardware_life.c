@@ -15,6 +15,7 @@
 #define BURST    300000U
 #define FULL     (WEIR_HWSIM_MTU + 14U)
 #define CLASSES  4U
+#define HAND     64U /* frames that a worker may hold, not counted yet */
 
 static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=10G,events=1";
 static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
@@ -244,7 +245,64 @@ test_hide(void)
 	close_box();
 }
 
+/* Worker 1 is in a round and stays there, while time passes. */
+static void
+hang(uint64_t ns)
+{
+	uint64_t end_ns = sim.now_ns + ns, tick_ns = sim.now_ns;
+
+	sim.in_round |= 2U;
+	while (sim.now_ns < end_ns && sim.error[0] == '\0') {
+		sim.now_ns += ROUND_NS;
+		weir_model_advance_all(sim.now_ns);
+		weir_dataplane_pulse(sim.appliance->dataplane, sim.now_ns);
+		(void)weir_hwsim_round(&sim, 0);
+		if (sim.now_ns - tick_ns >= WEIR_HARDWARE_LOOK_NS) {
+			tick_ns = sim.now_ns;
+			weir_hwsim_tick(&sim);
+		}
+	}
+}
+
+/* A worker that hangs blinds nobody, and keeps nothing on the wire; but the device can't be stopped
+ * under its hands, which is told. */
+static void
+test_hung_worker(void)
+{
+	struct weir_hwsim_policy policy = {.outside =
+	                                       "model1,family=ice,queues=34,speed=10G,events=1",
+	                                   .limiter = "auto",
+	                                   .n_workers = 2,
+	                                   .n_classes = 2};
+	uint64_t own_bytes;
+
+	for (uint32_t i = 0; i < policy.n_classes; i++)
+		policy.classes[i] = (struct weir_hwsim_class){
+		    .rate_bit_s = 100 * MBIT, .burst_bytes = BURST, .backlog_bytes = BURST};
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	sim.shortest_round_ns = sim.longest_round_ns = ROUND_NS;
+	sim.judging = false;
+	weir_hwsim_run(&sim, 200 * MS);
+	hang(200 * MS);
+	send_own(HAND + 1);
+	hang(WEIR_WATCH_STALL_NS);
+	CU_ASSERT_TRUE(sim.hardware->breached);
+	CU_ASSERT_EQUAL(sim.alarms, 1);
+	send_own(1000);
+	own_bytes = sim.tape.own_bytes;
+	hang(WEIR_NS_PER_S + 2 * WEIR_HARDWARE_LOOK_NS);
+	CU_ASSERT_EQUAL(sim.tape.own_bytes, own_bytes);
+	CU_ASSERT_TRUE(sim.appliance->ports[1].started);
+	CU_ASSERT_EQUAL(sim.alarms, 2);
+	/* It comes back. */
+	sim.in_round = 0;
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(stopped());
+	close_box();
+}
+
 static const struct weir_test tests[] = {
+    {"a worker that hangs", test_hung_worker},
     {"own frames after a start", test_own_after_start},
     {"own frames before a start", test_own_before_start},
     {"what a start has lost hides nothing", test_lost_hides_nothing},

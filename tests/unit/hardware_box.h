@@ -23,6 +23,10 @@ uint64_t __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait);
 void __wrap_weir_dataplane_set_queue(struct weir_dataplane *dataplane, uint32_t link, uint32_t slot,
                                      uint8_t queue);
+bool __wrap_weir_dataplane_left(const struct weir_dataplane *dataplane, uint16_t port_id,
+                                uint64_t token);
+void __wrap_weir_dataplane_noted_at_most(const struct weir_dataplane *dataplane, uint64_t number,
+                                         uint32_t frame_bytes, struct weir_note *note);
 uint64_t __wrap_weir_dataplane_note(struct weir_dataplane *dataplane);
 bool __wrap_weir_dataplane_noted(const struct weir_dataplane *dataplane, uint64_t number,
                                  struct weir_note *note);
@@ -137,6 +141,29 @@ __wrap_weir_dataplane_fence(struct weir_dataplane *dataplane)
 {
 	(void)dataplane;
 	return ++box.fences;
+}
+
+bool
+__wrap_weir_dataplane_left(const struct weir_dataplane *dataplane, uint16_t port_id, uint64_t token)
+{
+	(void)dataplane;
+	(void)token;
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	return box.quiescent;
+}
+
+/* One worker, with a full hand. */
+void
+__wrap_weir_dataplane_noted_at_most(const struct weir_dataplane *dataplane, uint64_t number,
+                                    uint32_t frame_bytes, struct weir_note *note)
+{
+	(void)dataplane;
+	CU_ASSERT_EQUAL(number, box.notes);
+	memset(note, 0, sizeof(*note));
+	note->frames[0] = box.flow.tx_frames + BOX_HAND;
+	note->wire_bytes[0] = box.flow.tx_wire_bytes + BOX_HAND * weir_wire_bytes(frame_bytes);
+	note->root_wire_bytes = UINT64_MAX;
+	box.note_due = false; /* it may be asked again */
 }
 
 bool

@@ -33,6 +33,8 @@ static struct weir_limiter_driver box_row = {
     .help = "a model",
 };
 
+#define BOX_HAND 64U /* frames that a worker may hold, not counted yet */
+
 static struct {
 	struct weir_appliance *appliance;
 	struct weir_config config;

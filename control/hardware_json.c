@@ -201,8 +201,10 @@ static bool
 set_counts(json_t *object, const struct weir_hardware_port *hardware)
 {
 	bool counted = hardware->raw_known;
+	const char *help = weir_port_sent_help(&hardware->from);
 
-	return set(object, "sent_frames",
+	return set(object, "counters_help", help == NULL ? json_null() : json_string(help)) &&
+	       set(object, "sent_frames",
 	           counted ? weir_json_u64(hardware->sent.frames) : json_null()) &&
 	       set(object, "sent_wire_bytes",
 	           counted ? weir_json_u64(hardware->sent.wire_bytes) : json_null()) &&

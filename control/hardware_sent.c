@@ -13,7 +13,6 @@
 
 #include <inttypes.h>
 #include <rte_common.h>
-#include <rte_ethdev.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -173,18 +172,18 @@ take_up(struct weir_appliance *appliance, struct weir_hardware_port *hardware, u
 static bool
 read_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
-	struct rte_eth_stats stats;
+	struct weir_port_sent sent;
 
-	if (rte_eth_stats_get(appliance->ports[hardware->index].port_id, &stats) != 0)
+	if (weir_port_sent_read(&appliance->ports[hardware->index], &hardware->from, &sent) < 0)
 		return false;
 	if (hardware->raw_known)
-		take_up(appliance, hardware, stats.opackets, stats.obytes);
+		take_up(appliance, hardware, sent.frames, sent.bytes);
 	hardware->raw_known = true;
 	hardware->may_reset = false;
 	hardware->unread_looks = 0;
-	hardware->raw_frames = stats.opackets;
-	hardware->raw_bytes = stats.obytes;
-	hardware->raw_errors = stats.oerrors;
+	hardware->raw_frames = sent.frames;
+	hardware->raw_bytes = sent.bytes;
+	hardware->raw_errors = sent.errors;
 	hardware->raw_ns = appliance->hardware->now_ns;
 	return true;
 }
@@ -192,6 +191,7 @@ read_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 void
 weir_hardware_begin_sent(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
+	weir_port_sent_find(&appliance->ports[hardware->index], &hardware->from);
 	hardware->start_charged = read_charged(appliance, hardware);
 	/* What fails here fails at the first look, too, and is told there. */
 	(void)read_port(appliance, hardware);

@@ -9,6 +9,7 @@
 
 #include "control/appliance.h"
 #include "control/hardware.h"
+#include "drivers/port_sent.h"
 
 #define WEIR_HARDWARE_REASON_SIZE 200U
 
@@ -87,6 +88,7 @@ struct weir_hardware_port {
 	uint8_t queue_of_slot[WEIR_CLASSES_MAX]; /* as workers were last told */
 
 	/* Sent against charged: hardware_sent.c. All counts are since Weir began, if not said. */
+	struct weir_port_sent_from from;
 	bool comparing; /* sent was read, and workers are to note what they had charged by then */
 	bool breached;
 	bool hides;                                /* the counters show less than has left */

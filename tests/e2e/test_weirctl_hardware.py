@@ -22,7 +22,7 @@ HARDWARE = {"ports": [
      "driver_help": "divides", "capabilities": None,
      "quirks": [{"name": "wiped", "help": "starting the port clears every limit"}],
      "port_asked_bit_s": None, "port_programmed_bit_s": None, "meter": None,
-     "sent_frames": 900, "sent_wire_bytes": 900000, "charged_frames": 910, "charged_wire_bytes": 914000,
+     "counters_help": None, "sent_frames": 900, "sent_wire_bytes": 900000, "charged_frames": 910, "charged_wire_bytes": 914000,
      "lost_frames": 0, "verdict": "ok", "alarm": False,
      "queues": [queue(0, ["slow"], None, None, None, 0, "software"),
                 queue(1, ["api"], 100000000, 100000000, 99500000, 12, "held"),
@@ -31,7 +31,7 @@ HARDWARE = {"ports": [
      "link_bit_s": None, "limiter": "soft", "reason": "driver net_null is not known to limit queues",
      "interface": None, "driver_help": None, "capabilities": None, "quirks": [], "port_asked_bit_s": None,
      "port_programmed_bit_s": None, "meter": None, "sent_frames": None, "sent_wire_bytes": None,
-     "charged_frames": 0, "charged_wire_bytes": 0, "lost_frames": 0, "verdict": "software", "alarm": False,
+     "counters_help": "the driver's own count only", "charged_frames": 0, "charged_wire_bytes": 0, "lost_frames": 0, "verdict": "software", "alarm": False,
      "queues": [queue(0, [], None, None, None, 0, "software")]},
 ]}
 
@@ -43,6 +43,7 @@ out1  down           -  net_null   soft                 -       -       -      0
 out0: in hardware: queue (x): 63 queues
 out0: known of its driver: starting the port clears every limit
 out1: not in hardware: driver net_null is not known to limit queues
+out1: sent: the driver's own count only
 
 PORT  QUEUE  CLASSES                  ASKED   PROGRAMMED     MEASURED  WAITING  VERDICT
 out0      0  slow                         -            -            -        0  software

@@ -10,6 +10,9 @@
 #include "tests/unit/hardware_box_limiter.h"
 
 int __wrap_rte_eth_stats_get(uint16_t port_id, struct rte_eth_stats *stats);
+int __wrap_rte_eth_xstats_get_id_by_name(uint16_t port_id, const char *name, uint64_t *id);
+int __wrap_rte_eth_xstats_get_by_id(uint16_t port_id, const uint64_t *ids, uint64_t *values,
+                                    unsigned int n);
 int __wrap_rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info);
 bool __wrap_weir_port_link(const struct weir_port *port, uint32_t *speed_mbit_s);
 uint32_t __wrap_weir_port_downs(const struct weir_port *port);
@@ -49,6 +52,30 @@ __wrap_rte_eth_stats_get(uint16_t port_id, struct rte_eth_stats *stats)
 	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
 	*stats = box.stats;
 	return box.stats_result;
+}
+
+/* Two, as long as the test names them. */
+int
+__wrap_rte_eth_xstats_get_id_by_name(uint16_t port_id, const char *name, uint64_t *id)
+{
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	for (uint64_t i = 0; i < 2; i++) {
+		if (box.xstat_names[i] == NULL || strcmp(box.xstat_names[i], name) != 0)
+			continue;
+		*id = i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int
+__wrap_rte_eth_xstats_get_by_id(uint16_t port_id, const uint64_t *ids, uint64_t *values,
+                                unsigned int n)
+{
+	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
+	CU_ASSERT_FATAL(n == 1 && ids[0] < 2);
+	values[0] = box.xstats[ids[0]];
+	return 1;
 }
 
 int

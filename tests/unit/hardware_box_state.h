@@ -66,6 +66,8 @@ static struct {
 	uint32_t restarts, cuts, stops, emptied;
 	struct rte_eth_stats stats;
 	int stats_result;
+	const char *xstat_names[2];
+	uint64_t xstats[2];
 	bool restart_resets; /* the counters */
 
 	/* The workers. */

@@ -303,6 +303,53 @@ test_counters_wrap(void)
 }
 
 static void
+start_as(const char *driver, const char *frames, const char *bytes)
+{
+	box_make();
+	snprintf(box.appliance->ports[BOX_OUTSIDE].driver,
+	         sizeof(box.appliance->ports[BOX_OUTSIDE].driver), "%s", driver);
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 0;
+	box.xstat_names[0] = frames;
+	box.xstat_names[1] = bytes;
+	box.xstats[0] = box.xstats[1] = 1000000; /* of an earlier life */
+	box_start_well();
+	charge(10);
+	sends(10, FRAME_BYTES);
+}
+
+/* What the driver does not count itself: by its kernel, by a management controller. */
+static void
+test_whole_port(void)
+{
+	json_t *json;
+
+	start_as("mlx5_pci", "tx_phy_packets", "tx_phy_bytes");
+	box.xstats[0] += 10;
+	box.xstats[1] += 10 * (FRAME_BYTES + 4);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT(json_is_null(json_object_get(port_json(json), "counters_help")));
+	json_decref(json);
+	box.xstats[0]++;
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+
+	start_as("net_ixgbe", "tx_management_packets", NULL);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	box.xstats[0]++;
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+
+	/* The driver's own count, which is said. */
+	start_as("mlx5_pci", NULL, NULL);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT(json_is_string(json_object_get(port_json(json), "counters_help")));
+	json_decref(json);
+	box_free();
+}
+
+static void
 test_counters_hide(void)
 {
 	char last[WEIR_EVENT_MESSAGE_SIZE];
@@ -555,6 +602,7 @@ static const struct weir_test tests[] = {
     {"what no budget was charged for", test_no_budget},
     {"counters that start again, or are not there", test_counters_reset},
     {"counters that wrap round", test_counters_wrap},
+    {"counters of the whole port", test_whole_port},
     {"counters that hide frames", test_counters_hide},
     {"a limit that does not hold", test_fast},
     {"a queue that stands still", test_stuck},

@@ -29,6 +29,7 @@ static const struct member {
         {"required", 'b'},
         {"state", 's'},
         {"link_bit_s", 'N'},
+        {"counters_help", 'S'},
         {"sent_frames", 'N'},
         {"sent_wire_bytes", 'N'},
         {"charged_frames", 'n'},
@@ -230,6 +231,7 @@ print_notes(const json_t *ports)
 	json_array_foreach (ports, i, port) {
 		print_note(port, "not in hardware", text(port, "reason"), &first);
 		print_note(port, "in hardware", text(port, "interface"), &first);
+		print_note(port, "sent", text(port, "counters_help"), &first);
 		if (strcmp(text(port, "limiter"), "soft") == 0)
 			continue;
 		json_array_foreach (json_object_get(port, "quirks"), k, quirk)

@@ -15,6 +15,7 @@
 #define BUSY_PART    100U
 #define SLOW_WINDOWS 2U /* in a row, before it is told */
 #define SLOW_PERCENT 90U
+#define UNSURE_PART  100U /* of a limit, that senders together may be measured above it */
 
 void
 weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
@@ -60,14 +61,16 @@ measure_part(const struct weir_appliance *appliance, const struct weir_departure
 }
 
 /*
- * Several senders share a limit: together they get it where all have a backlog, and each could get
- * all of it where the others have none. So their sum counts up to the limit, and beyond it the
- * largest.
+ * Several senders share a limit. If all had a backlog at once they sent the sum of their rates; if
+ * each had it while the others had none, as much as the largest. So a sum within the limit shows
+ * that it holds. Of one beyond it nobody can say which it was: then the largest counts, which is
+ * sure, and it is not said to hold.
  */
 static uint64_t
-measured_of(const struct weir_hardware_port *hardware, const struct weir_hardware_queue *queue)
+measured_of(const struct weir_hardware_port *hardware, const struct weir_hardware_queue *queue,
+            bool *sure)
 {
-	uint64_t sum = 0, largest = 0;
+	uint64_t sum = 0, largest = 0, most;
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
 		uint64_t rate = queue->parts[s].measured_bit_s;
@@ -75,16 +78,16 @@ measured_of(const struct weir_hardware_port *hardware, const struct weir_hardwar
 		sum = weir_sat_add(sum, rate);
 		largest = rate > largest ? rate : largest;
 	}
-	if (sum > queue->programmed_bit_s)
-		sum = queue->programmed_bit_s;
-	return largest > sum ? largest : sum;
+	most = weir_sat_add(queue->programmed_bit_s, queue->programmed_bit_s / UNSURE_PART);
+	*sure = sum == largest || sum <= most;
+	return *sure ? sum : largest;
 }
 
 static void
 measure_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint32_t index)
 {
 	struct weir_hardware_queue *queue = &hardware->queues[index];
-	bool slow, measured = false;
+	bool slow, sure, measured = false;
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
 		const struct weir_departures *departures =
@@ -95,9 +98,12 @@ measure_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardw
 	}
 	if (!measured)
 		return;
-	queue->measured_bit_s = measured_of(hardware, queue);
+	queue->measured_bit_s = measured_of(hardware, queue, &sure);
 	slow = queue->measured_bit_s < queue->programmed_bit_s / 100 * SLOW_PERCENT;
-	queue->verdict = slow ? WEIR_VERDICT_SLOW : WEIR_VERDICT_HELD;
+	slow = slow && sure;
+	queue->verdict = slow   ? WEIR_VERDICT_SLOW
+	                 : sure ? WEIR_VERDICT_HELD
+	                        : WEIR_VERDICT_UNMEASURED;
 	queue->slow_windows = slow ? queue->slow_windows + 1 : 0;
 	if (queue->slow_windows >= SLOW_WINDOWS && !queue->told_slow) {
 		queue->told_slow = true;

@@ -16,7 +16,7 @@
 /* What is to be said of a queue. Names: weir_hardware_verdict_name. */
 enum weir_hardware_verdict {
 	WEIR_VERDICT_SOFTWARE = 0, /* not limited in hardware */
-	WEIR_VERDICT_UNMEASURED,   /* it never had a backlog to measure by */
+	WEIR_VERDICT_UNMEASURED,   /* it never had a backlog to measure by, or nobody can say */
 	WEIR_VERDICT_HELD,
 	WEIR_VERDICT_SLOW,  /* the hardware takes away more than was asked */
 	WEIR_VERDICT_FAST,  /* an alarm: the limit does not hold */

@@ -1,49 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is noticed of a NIC that does not do as it was told, how soon, and what never is. */
-#include "tests/unit/hardware_box.h"
-
-#define FRAME_BYTES 1000U /* without FCS */
-
-/* Workers charge and hand over n frames; the port has sent m of what it was given. */
-static void
-charge(uint64_t n)
-{
-	box.flow.tx_frames += n;
-	box.flow.tx_wire_bytes += n * weir_wire_bytes(FRAME_BYTES);
-}
-
-static void
-sends(uint64_t n, uint32_t counted_bytes)
-{
-	box.stats.opackets += n;
-	box.stats.obytes += n * counted_bytes;
-}
-
-static enum weir_port_state
-looks(uint32_t n)
-{
-	enum weir_port_state state = WEIR_PORT_UP;
-
-	while (n-- > 0)
-		state = box_look();
-	return state;
-}
-
-/* Looks until the port is not up any more, at most n. Returns how many it took. */
-static uint32_t
-looks_until_down(uint32_t n)
-{
-	for (uint32_t i = 1; i <= n; i++)
-		if (box_look() != WEIR_PORT_UP)
-			return i;
-	return UINT32_MAX;
-}
-
-static const json_t *
-port_json(const json_t *json)
-{
-	return json_array_get(json_object_get(json, "ports"), 0);
-}
+#include "tests/unit/hardware_box_looks.h"
 
 /* The queue that a class goes by, as it is shown. */
 static const json_t *
@@ -232,149 +189,6 @@ test_no_budget(void)
 }
 
 static void
-test_counters_reset(void)
-{
-	box_make();
-	sends(1000, FRAME_BYTES);
-	box_start_well();
-	/* A start wipes them, and what waited is lost: neither is anyone's fault. */
-	charge(100);
-	sends(60, FRAME_BYTES);
-	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
-	box.up = false;
-	box.restart_resets = true;
-	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_CLEAN);
-	CU_ASSERT_EQUAL(box.stats.opackets, 0);
-	box.up = true;
-	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_UP);
-	charge(5);
-	sends(5, FRAME_BYTES);
-	CU_ASSERT_EQUAL(looks(100), WEIR_PORT_UP);
-	/* The lost ones are no credit. */
-	sends(1, FRAME_BYTES);
-	CU_ASSERT(looks_until_down(2) <= 2);
-	box_free();
-
-	/* A driver without counters can't be judged by them, and its port is not used. */
-	box_make();
-	box.stats_result = -ENOTSUP;
-	box_start_well();
-	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
-	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
-	CU_ASSERT_EQUAL(looks_until_down(50), WEIR_HARDWARE_UNREAD_LOOKS - 1);
-	CU_ASSERT_EQUAL(box_events("port_breach", NULL), 1);
-	box_free();
-}
-
-/* Counters of 32 and of 40 bits that wrap round; and one that is set back, which is no wrap. */
-static void
-test_counters_wrap(void)
-{
-	static const unsigned int widths[] = {32, 40, 48};
-
-	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
-		uint64_t range = UINT64_C(1) << widths[i];
-
-		box_make();
-		box.stats.opackets = range - 50;
-		box.stats.obytes = range - 50000;
-		box_start_well();
-		charge(100);
-		CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
-		box.stats.opackets = 50;
-		box.stats.obytes = 50000;
-		CU_ASSERT_EQUAL(looks(50), WEIR_PORT_UP);
-		CU_ASSERT_EQUAL(box_events("port_counters", NULL), 0);
-		sends(1, FRAME_BYTES);
-		CU_ASSERT(looks_until_down(2) <= 2);
-		box_free();
-	}
-	box_make();
-	box_start_well();
-	charge(100);
-	sends(100, FRAME_BYTES);
-	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
-	memset(&box.stats, 0, sizeof(box.stats));
-	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
-	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
-	sends(1, FRAME_BYTES);
-	CU_ASSERT(looks_until_down(2) <= 2);
-	box_free();
-}
-
-static void
-start_as(const char *driver, const char *frames, const char *bytes)
-{
-	box_make();
-	snprintf(box.appliance->ports[BOX_OUTSIDE].driver,
-	         sizeof(box.appliance->ports[BOX_OUTSIDE].driver), "%s", driver);
-	box.appliance->ports[BOX_OUTSIDE].tx_each = 0;
-	box.xstat_names[0] = frames;
-	box.xstat_names[1] = bytes;
-	box.xstats[0] = box.xstats[1] = 1000000; /* of an earlier life */
-	box_start_well();
-	charge(10);
-	sends(10, FRAME_BYTES);
-}
-
-/* What the driver does not count itself: by its kernel, by a management controller. */
-static void
-test_whole_port(void)
-{
-	json_t *json;
-
-	start_as("mlx5_pci", "tx_phy_packets", "tx_phy_bytes");
-	box.xstats[0] += 10;
-	box.xstats[1] += 10 * (FRAME_BYTES + 4);
-	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
-	json = weir_hardware_json(box.appliance);
-	CU_ASSERT(json_is_null(json_object_get(port_json(json), "counters_help")));
-	json_decref(json);
-	box.xstats[0]++;
-	CU_ASSERT(looks_until_down(2) <= 2);
-	box_free();
-
-	start_as("net_ixgbe", "tx_management_packets", NULL);
-	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
-	box.xstats[0]++;
-	CU_ASSERT(looks_until_down(2) <= 2);
-	box_free();
-
-	/* The driver's own count, which is said. */
-	start_as("mlx5_pci", NULL, NULL);
-	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
-	json = weir_hardware_json(box.appliance);
-	CU_ASSERT(json_is_string(json_object_get(port_json(json), "counters_help")));
-	json_decref(json);
-	box_free();
-}
-
-static void
-test_counters_hide(void)
-{
-	char last[WEIR_EVENT_MESSAGE_SIZE];
-	uint32_t n = 0;
-
-	box_make();
-	box_start_well();
-	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
-	charge(10);
-	sends(9, FRAME_BYTES);
-	atomic_store(&box.departures[0][3].done_frames, 10);
-	while (box_events("port_counters", last) == 0 && n < 1000) {
-		(void)box_look();
-		n++;
-	}
-	CU_ASSERT((uint64_t)n * BOX_LOOK_NS <= 2 * WEIR_HARDWARE_COUNTERS_NS + BOX_LOOK_NS);
-	/* Late is no lie: it must have had the time. */
-	CU_ASSERT((uint64_t)n * BOX_LOOK_NS >= WEIR_HARDWARE_COUNTERS_NS);
-	CU_ASSERT_PTR_NOT_NULL(strstr(last, "counts 9 frames as sent, but 10 have left"));
-	CU_ASSERT_EQUAL(looks(200), WEIR_PORT_UP);
-	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1); /* told once */
-	box_free();
-}
-
-static void
 test_fast(void)
 {
 	char last[WEIR_EVENT_MESSAGE_SIZE];
@@ -543,6 +357,16 @@ test_measured(void)
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(shown(json, "b"), "measured_bit_s")),
 	                48000000);
 	CU_ASSERT(is(shown(json, "b"), "verdict", "held"));
+	/* Or twice as fast as it may be: it is not said to hold. */
+	CU_ASSERT(is(shown(json, "a"), "verdict", "unmeasured"));
+	json_decref(json);
+	measure(0, a, 500, 95 * BOX_MBIT);
+	measure(1, a, 500, 90 * BOX_MBIT);
+	CU_ASSERT_EQUAL(looks(45), WEIR_PORT_UP);
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(shown(json, "a"), "measured_bit_s")),
+	                95000000);
+	CU_ASSERT(is(shown(json, "a"), "verdict", "unmeasured"));
 	json_decref(json);
 	box_free();
 }
@@ -600,10 +424,6 @@ static const struct weir_test tests[] = {
     {"a round under way is no breach", test_round_under_way},
     {"a breach while workers are in long rounds", test_long_rounds},
     {"what no budget was charged for", test_no_budget},
-    {"counters that start again, or are not there", test_counters_reset},
-    {"counters that wrap round", test_counters_wrap},
-    {"counters of the whole port", test_whole_port},
-    {"counters that hide frames", test_counters_hide},
     {"a limit that does not hold", test_fast},
     {"a queue that stands still", test_stuck},
     {"measured rates", test_measured},

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Counters that start again, wrap round, hide frames, or are not there; and those of a whole port.
+ */
+#include "tests/unit/hardware_box_looks.h"
+
+static void
+test_counters_reset(void)
+{
+	box_make();
+	sends(1000, FRAME_BYTES);
+	box_start_well();
+	/* A start wipes them, and what waited is lost: neither is anyone's fault. */
+	charge(100);
+	sends(60, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	box.up = false;
+	box.restart_resets = true;
+	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(box.stats.opackets, 0);
+	box.up = true;
+	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_UP);
+	charge(5);
+	sends(5, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(100), WEIR_PORT_UP);
+	/* The lost ones are no credit. */
+	sends(1, FRAME_BYTES);
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+
+	/* A driver without counters can't be judged by them, and its port is not used. */
+	box_make();
+	box.stats_result = -ENOTSUP;
+	box_start_well();
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
+	CU_ASSERT_EQUAL(looks_until_down(50), WEIR_HARDWARE_UNREAD_LOOKS - 1);
+	CU_ASSERT_EQUAL(box_events("port_breach", NULL), 1);
+	box_free();
+}
+
+/* Counters of 32 and of 40 bits that wrap round; and one that is set back, which is no wrap. */
+static void
+test_counters_wrap(void)
+{
+	static const unsigned int widths[] = {32, 40, 48};
+
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		uint64_t range = UINT64_C(1) << widths[i];
+
+		box_make();
+		box.stats.opackets = range - 50;
+		box.stats.obytes = range - 50000;
+		box_start_well();
+		charge(100);
+		CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+		box.stats.opackets = 50;
+		box.stats.obytes = 50000;
+		CU_ASSERT_EQUAL(looks(50), WEIR_PORT_UP);
+		CU_ASSERT_EQUAL(box_events("port_counters", NULL), 0);
+		sends(1, FRAME_BYTES);
+		CU_ASSERT(looks_until_down(2) <= 2);
+		box_free();
+	}
+	box_make();
+	box_start_well();
+	charge(100);
+	sends(100, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	memset(&box.stats, 0, sizeof(box.stats));
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
+	sends(1, FRAME_BYTES);
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+}
+
+static void
+start_as(const char *driver, const char *frames, const char *bytes)
+{
+	box_make();
+	snprintf(box.appliance->ports[BOX_OUTSIDE].driver,
+	         sizeof(box.appliance->ports[BOX_OUTSIDE].driver), "%s", driver);
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 0;
+	box.xstat_names[0] = frames;
+	box.xstat_names[1] = bytes;
+	box.xstats[0] = box.xstats[1] = 1000000; /* of an earlier life */
+	box_start_well();
+	charge(10);
+	sends(10, FRAME_BYTES);
+}
+
+/* What the driver does not count itself: by its kernel, by a management controller. */
+static void
+test_whole_port(void)
+{
+	json_t *json;
+
+	start_as("mlx5_pci", "tx_phy_packets", "tx_phy_bytes");
+	box.xstats[0] += 10;
+	box.xstats[1] += 10 * (FRAME_BYTES + 4);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT(json_is_null(json_object_get(port_json(json), "counters_help")));
+	json_decref(json);
+	box.xstats[0]++;
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+
+	start_as("net_ixgbe", "tx_management_packets", NULL);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	box.xstats[0]++;
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+
+	/* The driver's own count, which is said. */
+	start_as("mlx5_pci", NULL, NULL);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	json = weir_hardware_json(box.appliance);
+	CU_ASSERT(json_is_string(json_object_get(port_json(json), "counters_help")));
+	json_decref(json);
+	box_free();
+}
+
+static void
+test_counters_hide(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	uint32_t n = 0;
+
+	box_make();
+	box_start_well();
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	charge(10);
+	sends(9, FRAME_BYTES);
+	atomic_store(&box.departures[0][3].done_frames, 10);
+	while (box_events("port_counters", last) == 0 && n < 1000) {
+		(void)box_look();
+		n++;
+	}
+	CU_ASSERT((uint64_t)n * BOX_LOOK_NS <= 2 * WEIR_HARDWARE_COUNTERS_NS + BOX_LOOK_NS);
+	/* Late is no lie: it must have had the time. */
+	CU_ASSERT((uint64_t)n * BOX_LOOK_NS >= WEIR_HARDWARE_COUNTERS_NS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "counts 9 frames as sent, but 10 have left"));
+	CU_ASSERT_EQUAL(looks(200), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1); /* told once */
+	box_free();
+}
+
+static const struct weir_test tests[] = {
+    {"counters that start again, or are not there", test_counters_reset},
+    {"counters that wrap round", test_counters_wrap},
+    {"counters of the whole port", test_whole_port},
+    {"counters that hide frames", test_counters_hide},
+};
+
+int
+main(void)
+{
+	return weir_test_run("hardware_counters", tests, WEIR_TEST_COUNT(tests));
+}

@@ -306,7 +306,6 @@ set_limits(struct weir_appliance *appliance, struct weir_hardware_port *hardware
 		return code;
 	code = plan_and_put(appliance, hardware);
 	if (code == 0) {
-		weir_hardware_set_meter(appliance, hardware);
 		tell_limits(appliance, hardware);
 	} else if (code != -ENOSPC) {
 		/* With too many dedicated classes the limiter stays, for the next policy. */
@@ -341,6 +340,7 @@ weir_hardware_program(struct weir_appliance *appliance, uint32_t index, char *er
 		}
 		tell_soft(appliance, hardware);
 	}
+	weir_hardware_set_meter(appliance, hardware);
 	weir_hardware_take_base(appliance, hardware);
 	return 0;
 }

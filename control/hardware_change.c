@@ -283,35 +283,6 @@ weir_hardware_go_soft(struct weir_appliance *appliance, struct weir_hardware_por
 	}
 }
 
-void
-weir_hardware_set_meter(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
-{
-	const struct weir_config *config = appliance->config;
-	const struct weir_port *port = &appliance->ports[hardware->index];
-	bool used[WEIR_CLASSES_MAX] = {false};
-	uint64_t rate = 0, burst = 0;
-
-	for (uint32_t i = 0; i < config->n_rules; i++)
-		if (config->rules[i].link == WEIR_ANY || config->rules[i].link == hardware->link)
-			used[config->rules[i].class_slot] = true;
-	for (uint32_t i = 0; i < config->n_classes; i++) {
-		if (!used[i])
-			continue;
-		rate += config->classes[i].rate_bit_s;
-		burst += config->classes[i].burst_bytes;
-	}
-	if (rate == hardware->meter.rate_bit_s)
-		return;
-	if (hardware->meter.rate_bit_s != 0)
-		weir_limiter_meter_clear(&hardware->meter);
-	hardware->meter = (struct weir_limiter_meter){0};
-	if (rate == 0 || rate >= hardware->link_bit_s)
-		return; /* it would never drop */
-	if (weir_limiter_meter_set(&hardware->meter, port->port_id, rate, at_most_32_bits(burst)) <
-	    0)
-		hardware->meter = (struct weir_limiter_meter){0};
-}
-
 /* Whether anything has to be programmed for a plan. */
 static bool
 needs_programming(const struct weir_hardware_port *hardware, const struct weir_hardware_plan *plan)
@@ -434,11 +405,12 @@ weir_hardware_policy(struct weir_appliance *appliance)
 		    appliance->hardware == NULL ? NULL : appliance->hardware->ports[i];
 
 		/* What is not in use is planned when it is programmed. */
-		if (hardware == NULL || !hardware->open || hardware->distrusted ||
-		    appliance->port_watch[i].state != WEIR_PORT_UP)
+		if (hardware == NULL || appliance->port_watch[i].state != WEIR_PORT_UP)
 			continue;
+		weir_hardware_raise_meter(appliance, hardware);
+		if (hardware->open && !hardware->distrusted)
+			change_port(appliance, hardware);
 		weir_hardware_set_meter(appliance, hardware);
-		change_port(appliance, hardware);
 	}
 }
 
@@ -500,4 +472,5 @@ weir_hardware_step(struct weir_appliance *appliance, struct weir_hardware_port *
 	hardware->next = (struct weir_hardware_plan){0};
 	change_now(appliance, hardware, &plan);
 	weir_hardware_cancel(appliance, hardware);
+	weir_hardware_set_meter(appliance, hardware);
 }

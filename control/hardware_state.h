@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is known of the outside ports' limits. Shared by hardware.c (programming), hardware_change.c
- * (changes while frames flow), hardware_check.c (what is measured) and hardware_json.c; nothing
- * else includes it.
+ * (changes while frames flow), hardware_meter.c, hardware_check.c (what is measured) and
+ * hardware_json.c; nothing else includes it.
  */
 #ifndef WEIR_CONTROL_HARDWARE_STATE_H
 #define WEIR_CONTROL_HARDWARE_STATE_H
@@ -157,15 +157,25 @@ void weir_hardware_adopt(struct weir_appliance *appliance, struct weir_hardware_
 /* From now on all classes go by queue 0, whatever is programmed, and nothing is judged. */
 void weir_hardware_go_soft(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
 
-/* Sets or clears the meter behind all of it, as far as there is one. */
-void weir_hardware_set_meter(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
-
 /* One look at a change under way. */
 void weir_hardware_step(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
                         uint64_t now_ns);
 
 /* Ends a change under way, without it. */
 void weir_hardware_cancel(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* ---- hardware_meter.c ---- */
+
+/*
+ * Sets the meter behind all queues, limited or not, to the sum of the rates and bursts; or clears
+ * it, where it could never drop; as far as the port has one. While a change is under way the one
+ * before stays.
+ */
+void weir_hardware_set_meter(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* The same, as far as it makes the meter let more pass: to be called before limits rise. */
+void weir_hardware_raise_meter(struct weir_appliance *appliance,
+                               struct weir_hardware_port *hardware);
 
 /* ---- hardware_check.c ---- */
 

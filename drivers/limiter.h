@@ -179,7 +179,10 @@ void weir_limiter_describe(const struct weir_limiter *limiter, const char *inter
 struct weir_limiter_meter {
 	uint16_t port_id;
 	uint32_t meter_id;
-	uint64_t rate_bit_s; /* 0: none */
+	uint32_t profile_id;
+	uint64_t asked_bit_s; /* and what became of it: 0: there is no meter */
+	uint64_t rate_bit_s;
+	uint32_t asked_burst_bytes;
 	void *flow;
 };
 
@@ -190,6 +193,14 @@ struct weir_limiter_meter {
  */
 int weir_limiter_meter_set(struct weir_limiter_meter *meter, uint16_t port_id, uint64_t rate_bit_s,
                            uint32_t burst_bytes) __attribute__((warn_unused_result));
+
+/*
+ * Polices to another rate or burst from now on, without a moment in which nothing is policed.
+ * Returns 0; -ENOTSUP (this one can't: it has to be cleared and set anew) or another -errno: it
+ * polices as before.
+ */
+int weir_limiter_meter_change(struct weir_limiter_meter *meter, uint64_t rate_bit_s,
+                              uint32_t burst_bytes) __attribute__((warn_unused_result));
 
 /*
  * Frames that it let pass (green, yellow) and dropped, since it was set; 0 for what the NIC doesn't

@@ -5,19 +5,26 @@
  * must never be the stricter one: NICs keep few digits of a rate, and some round down.
  *
  * Green and yellow frames pass, red ones are dropped.
+ *
+ * In DPDK 22.11 one driver takes such a rule for what leaves: net_mlx5, steered by verbs or devx
+ * (dv_flow_en=1), which Weir can't limit queue by queue (drivers/net/mlx5/mlx5_flow_meter.c,
+ * mlx5_flow_dv.c flow_dv_validate_action_meter). net_cn10k wants a receive queue beside the meter
+ * (cn10k_flow.c, cn10k_flow_create), net_mvpp2 has no rules for what leaves (mrvl_flow.c,
+ * mrvl_parse_flow_attr), and no other has meters. None of it was tried on a NIC.
  */
 /* rte_mtr counts as experimental, as it has since 2017. */
 #define ALLOW_EXPERIMENTAL_API
 #include "drivers/limiter.h"
 
 #include <errno.h>
+#include <rte_common.h>
 #include <rte_errno.h>
 #include <rte_flow.h>
 #include <rte_mtr.h>
 #include <string.h>
 
 #define METER_ID    1U
-#define PROFILE_ID  1U
+#define PROFILE_ID  1U /* and the one behind it, in turn */
 #define POLICY_ID   1U
 #define MARGIN_PART 100U /* a hundredth more than asked: known NICs keep 8 bits of a number */
 
@@ -39,6 +46,16 @@ static uint64_t
 with_margin(uint64_t value)
 {
 	return value + (value + MARGIN_PART - 1) / MARGIN_PART;
+}
+
+/*
+ * A power of two. mlx5 keeps 8 bits of a burst, rounds them up, and makes 0 of 256: a meter that
+ * drops everything. Powers of two need no rounding.
+ */
+static uint64_t
+round_burst(uint64_t burst_bytes)
+{
+	return rte_align64pow2(burst_bytes);
 }
 
 /* 0 or -ENOTSUP. */
@@ -75,10 +92,10 @@ add_policy(uint16_t port_id)
 }
 
 static int
-create_meter(uint16_t port_id, const struct rte_mtr_capabilities *can)
+create_meter(const struct weir_limiter_meter *meter, const struct rte_mtr_capabilities *can)
 {
 	struct rte_mtr_params params = {
-	    .meter_profile_id = PROFILE_ID,
+	    .meter_profile_id = meter->profile_id,
 	    .meter_policy_id = POLICY_ID,
 	    .meter_enable = 1,
 	    .stats_mask =
@@ -87,7 +104,7 @@ create_meter(uint16_t port_id, const struct rte_mtr_capabilities *can)
 	};
 	struct rte_mtr_error error;
 
-	return to_errno(rte_mtr_create(port_id, METER_ID, &params, 0, &error));
+	return to_errno(rte_mtr_create(meter->port_id, METER_ID, &params, 0, &error));
 }
 
 static int
@@ -113,11 +130,11 @@ create_flow(struct weir_limiter_meter *meter)
 }
 
 static void
-delete_profile(uint16_t port_id)
+delete_profile(uint16_t port_id, uint32_t profile_id)
 {
 	struct rte_mtr_error error;
 
-	(void)rte_mtr_meter_profile_delete(port_id, PROFILE_ID, &error);
+	(void)rte_mtr_meter_profile_delete(port_id, profile_id, &error);
 }
 
 static void
@@ -143,14 +160,14 @@ make(struct weir_limiter_meter *meter, const struct rte_mtr_capabilities *can,
 {
 	struct rte_mtr_error error;
 	int result =
-	    to_errno(rte_mtr_meter_profile_add(meter->port_id, PROFILE_ID, profile, &error));
+	    to_errno(rte_mtr_meter_profile_add(meter->port_id, meter->profile_id, profile, &error));
 
 	if (result != 0)
 		return result;
 	result = add_policy(meter->port_id);
 	if (result != 0)
 		goto no_policy;
-	result = create_meter(meter->port_id, can);
+	result = create_meter(meter, can);
 	if (result != 0)
 		goto no_meter;
 	result = create_flow(meter);
@@ -160,34 +177,83 @@ make(struct weir_limiter_meter *meter, const struct rte_mtr_capabilities *can,
 no_meter:
 	delete_policy(meter->port_id);
 no_policy:
-	delete_profile(meter->port_id);
+	delete_profile(meter->port_id, meter->profile_id);
 	return result;
+}
+
+/* What to ask for, by what the port can do. 0, -ENOTSUP or another -errno. */
+static int
+ask(uint16_t port_id, uint64_t rate_bytes_s, uint32_t burst_bytes, struct rte_mtr_capabilities *can,
+    struct rte_mtr_meter_profile *profile)
+{
+	struct rte_mtr_error error;
+	int result;
+
+	assert(rate_bytes_s > 0 && burst_bytes > 0);
+	memset(can, 0, sizeof(*can));
+	result = to_errno(rte_mtr_capabilities_get(port_id, can, &error));
+	if (result != 0)
+		return result;
+	if (can->meter_rate_max != 0 && rate_bytes_s > can->meter_rate_max)
+		return -ENOTSUP;
+	return fill_profile(can, rate_bytes_s, round_burst(burst_bytes), profile);
+}
+
+static uint64_t
+metered_bytes_s(uint64_t rate_bit_s)
+{
+	return with_margin((rate_bit_s + 7) / 8);
+}
+
+static void
+note_asked(struct weir_limiter_meter *meter, uint64_t rate_bit_s, uint32_t burst_bytes)
+{
+	meter->asked_bit_s = rate_bit_s;
+	meter->asked_burst_bytes = burst_bytes;
+	meter->rate_bit_s = metered_bytes_s(rate_bit_s) * 8;
 }
 
 int
 weir_limiter_meter_set(struct weir_limiter_meter *meter, uint16_t port_id, uint64_t rate_bit_s,
                        uint32_t burst_bytes)
 {
-	uint64_t rate_bytes_s = with_margin((rate_bit_s + 7) / 8);
+	struct rte_mtr_meter_profile profile;
+	struct rte_mtr_capabilities can;
+	int result;
+
+	*meter = (struct weir_limiter_meter){
+	    .port_id = port_id, .meter_id = METER_ID, .profile_id = PROFILE_ID};
+	result = ask(port_id, metered_bytes_s(rate_bit_s), burst_bytes, &can, &profile);
+	if (result == 0)
+		result = make(meter, &can, &profile);
+	if (result == 0)
+		note_asked(meter, rate_bit_s, burst_bytes);
+	return result;
+}
+
+int
+weir_limiter_meter_change(struct weir_limiter_meter *meter, uint64_t rate_bit_s,
+                          uint32_t burst_bytes)
+{
+	uint32_t old = meter->profile_id, new = 2 * PROFILE_ID + 1 - old;
 	struct rte_mtr_meter_profile profile;
 	struct rte_mtr_capabilities can;
 	struct rte_mtr_error error;
 	int result;
 
-	assert(rate_bit_s > 0 && burst_bytes > 0);
-	memset(meter, 0, sizeof(*meter));
-	meter->port_id = port_id;
-	meter->meter_id = METER_ID;
-	memset(&can, 0, sizeof(can));
-	result = to_errno(rte_mtr_capabilities_get(port_id, &can, &error));
-	if (result == 0 && can.meter_rate_max != 0 && rate_bytes_s > can.meter_rate_max)
-		result = -ENOTSUP;
+	assert(meter->rate_bit_s > 0);
+	result = ask(meter->port_id, metered_bytes_s(rate_bit_s), burst_bytes, &can, &profile);
 	if (result == 0)
-		result = fill_profile(&can, rate_bytes_s, with_margin(burst_bytes), &profile);
-	if (result == 0)
-		result = make(meter, &can, &profile);
-	if (result == 0)
-		meter->rate_bit_s = rate_bytes_s * 8;
+		result = to_errno(rte_mtr_meter_profile_add(meter->port_id, new, &profile, &error));
+	if (result != 0)
+		return result;
+	result =
+	    to_errno(rte_mtr_meter_profile_update(meter->port_id, meter->meter_id, new, &error));
+	if (result == 0) {
+		meter->profile_id = new;
+		note_asked(meter, rate_bit_s, burst_bytes);
+	}
+	delete_profile(meter->port_id, result == 0 ? old : new);
 	return result;
 }
 
@@ -226,6 +292,6 @@ weir_limiter_meter_clear(struct weir_limiter_meter *meter)
 	(void)rte_flow_destroy(meter->port_id, meter->flow, &error);
 	destroy_meter(meter->port_id);
 	delete_policy(meter->port_id);
-	delete_profile(meter->port_id);
+	delete_profile(meter->port_id, meter->profile_id);
 	memset(meter, 0, sizeof(*meter));
 }

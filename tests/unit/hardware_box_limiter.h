@@ -101,6 +101,8 @@ int __wrap_weir_limiter_open(const struct weir_port *port, enum weir_limiter_kin
                              struct weir_limiter *limiter, char *reason, size_t reason_size);
 int __wrap_weir_limiter_meter_set(struct weir_limiter_meter *meter, uint16_t port_id,
                                   uint64_t rate_bit_s, uint32_t burst_bytes);
+int __wrap_weir_limiter_meter_change(struct weir_limiter_meter *meter, uint64_t rate_bit_s,
+                                     uint32_t burst_bytes);
 void __wrap_weir_limiter_meter_clear(struct weir_limiter_meter *meter);
 
 int
@@ -142,16 +144,33 @@ __wrap_weir_limiter_meter_set(struct weir_limiter_meter *meter, uint16_t port_id
 {
 	CU_ASSERT_EQUAL(port_id, BOX_PORT_ID);
 	CU_ASSERT(burst_bytes > 0 && box.meter_bit_s == 0);
-	meter->rate_bit_s = rate_bit_s;
-	if (box.meter_result == 0)
-		box.meter_bit_s = rate_bit_s;
-	return box.meter_result;
+	if (box.meter_result < 0)
+		return box.meter_result;
+	box_note(STEP_METER, burst_bytes, rate_bit_s);
+	meter->rate_bit_s = meter->asked_bit_s = box.meter_bit_s = rate_bit_s;
+	meter->asked_burst_bytes = burst_bytes;
+	return 0;
+}
+
+int
+__wrap_weir_limiter_meter_change(struct weir_limiter_meter *meter, uint64_t rate_bit_s,
+                                 uint32_t burst_bytes)
+{
+	CU_ASSERT(burst_bytes > 0 && box.meter_bit_s != 0);
+	CU_ASSERT_EQUAL(meter->asked_bit_s, box.meter_bit_s);
+	if (box.meter_change_result < 0)
+		return box.meter_change_result;
+	box_note(STEP_METER, burst_bytes, rate_bit_s);
+	meter->rate_bit_s = meter->asked_bit_s = box.meter_bit_s = rate_bit_s;
+	meter->asked_burst_bytes = burst_bytes;
+	return 0;
 }
 
 void
 __wrap_weir_limiter_meter_clear(struct weir_limiter_meter *meter)
 {
 	CU_ASSERT_EQUAL(meter->rate_bit_s, box.meter_bit_s);
+	box_note(STEP_METER, 0, 0);
 	box.meter_bit_s = 0;
 }
 

@@ -21,7 +21,15 @@
 #define BOX_LOOK_NS WEIR_HARDWARE_LOOK_NS
 #define BOX_STEPS   256U /* kept of what was done, in its order */
 
-enum box_step { STEP_LIMIT, STEP_PORT_LIMIT, STEP_COMMIT, STEP_QUEUE, STEP_UP, STEP_HOLD };
+enum box_step {
+	STEP_LIMIT,
+	STEP_PORT_LIMIT,
+	STEP_METER,
+	STEP_COMMIT,
+	STEP_QUEUE,
+	STEP_UP,
+	STEP_HOLD,
+};
 
 static struct weir_limiter_driver box_row = {
     .driver = "net_model",
@@ -58,7 +66,7 @@ static struct {
 	uint64_t limits[BOX_QUEUES], committed[BOX_QUEUES];
 	uint32_t opens, closes, commits;
 	uint64_t meter_bit_s;
-	int meter_result;
+	int meter_result, meter_change_result;
 
 	/* The port. */
 	bool up;

@@ -424,6 +424,75 @@ test_second_walls(void)
 	box_free();
 }
 
+/* The meter is there without a limiter, and is changed for a reason only, at the right moment. */
+static void
+test_meter(void)
+{
+	uint64_t sum = 157 * BOX_MBIT + BOX_MBIT / 2;
+	uint32_t meter = 0, limit = 0;
+
+	box_make();
+	box.meter_result = 0;
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 1;
+	box_start_well();
+	CU_ASSERT_EQUAL(box.opens, 0);
+	CU_ASSERT_EQUAL(box.meter_bit_s, sum);
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+	box.classes[1].burst_bytes++;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(steps_of(STEP_METER, NULL), 1);
+	CU_ASSERT_EQUAL(box.steps[0].what, 4 * 20000 + 1);
+	/* One that can't be changed is made anew. */
+	box.meter_change_result = -ENOTSUP;
+	box.classes[1].rate_bit_s += BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.meter_bit_s, sum + BOX_MBIT);
+	box_free();
+
+	/* The policy wants none. */
+	box_make();
+	box.meter_result = 0;
+	box.appliance->ports[BOX_OUTSIDE].config.limiter = WEIR_LIMITER_SOFT;
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 1;
+	box_start_well();
+	CU_ASSERT_EQUAL(box.meter_bit_s, 0);
+	box_free();
+
+	/* Up before the limits, down behind them. */
+	box_make();
+	box.meter_result = 0;
+	box_start_well();
+	box.classes[0].rate_bit_s += BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(steps_of(STEP_METER, &meter), 1);
+	CU_ASSERT_EQUAL(steps_of(STEP_LIMIT, &limit), 1);
+	CU_ASSERT(meter < limit);
+	box.n_steps = 0;
+	box.classes[0].rate_bit_s -= 2 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(steps_of(STEP_METER, &meter), 1);
+	CU_ASSERT_EQUAL(steps_of(STEP_LIMIT, &limit), 1);
+	CU_ASSERT(meter > limit);
+	CU_ASSERT_EQUAL(box.meter_bit_s, sum - BOX_MBIT);
+	box_free();
+
+	/* And not before what was charged under higher limits has left. */
+	box_make();
+	box.meter_result = 0;
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	atomic_store(&box.departures[0][queue_of('b')].waiting_frames, 3);
+	box.classes[0].rate_bit_s -= BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	(void)box_look();
+	CU_ASSERT(box.held && box.meter_bit_s == sum);
+	atomic_store(&box.departures[0][queue_of('b')].waiting_frames, 0);
+	(void)box_look();
+	CU_ASSERT(!box.held && box.meter_bit_s == sum - BOX_MBIT);
+	box_free();
+}
+
 /* The last limit of the port that was set, or 0 where it was cleared; how often in all. */
 static uint32_t
 port_limits(uint64_t *last)
@@ -496,6 +565,7 @@ static const struct weir_test tests[] = {
     {"a link that goes down during a change", test_policy_and_link},
     {"the port's limit and the meter", test_second_walls},
     {"a limit of the port that has to go", test_port_limit},
+    {"the meter, with limits and without", test_meter},
 };
 
 int

@@ -21,6 +21,9 @@ static struct {
 	int flow_errno;
 	bool made[STEPS];
 	uint32_t n_calls;
+	uint32_t profile_id; /* of the meter, once there is one */
+	uint32_t next_id;    /* a second profile, or 0 */
+	int next_result, update_result;
 	struct rte_mtr_meter_profile profile;
 	struct rte_mtr_params params;
 	struct rte_mtr_stats stats;
@@ -40,6 +43,8 @@ int __wrap_rte_mtr_meter_policy_delete(uint16_t port_id, uint32_t id, struct rte
 int __wrap_rte_mtr_create(uint16_t port_id, uint32_t id, struct rte_mtr_params *params, int shared,
                           struct rte_mtr_error *error);
 int __wrap_rte_mtr_destroy(uint16_t port_id, uint32_t id, struct rte_mtr_error *error);
+int __wrap_rte_mtr_meter_profile_update(uint16_t port_id, uint32_t id, uint32_t profile_id,
+                                        struct rte_mtr_error *error);
 int __wrap_rte_mtr_stats_read(uint16_t port_id, uint32_t id, struct rte_mtr_stats *stats,
                               uint64_t *mask, int clear, struct rte_mtr_error *error);
 struct rte_flow *__wrap_rte_flow_create(uint16_t port_id, const struct rte_flow_attr *attributes,
@@ -85,16 +90,42 @@ __wrap_rte_mtr_meter_profile_add(uint16_t port_id, uint32_t id,
                                  struct rte_mtr_meter_profile *profile, struct rte_mtr_error *error)
 {
 	(void)error;
-	CU_ASSERT_EQUAL(id, 1);
+	CU_ASSERT(id == 1 || id == 2);
 	nic.profile = *profile;
+	if (nic.made[METER]) { /* the next one, beside that in use */
+		CU_ASSERT(id != nic.profile_id && nic.next_id == 0);
+		nic.next_id = nic.next_result == 0 ? id : 0;
+		return nic.next_result;
+	}
+	nic.profile_id = id;
 	return make(port_id, PROFILE);
+}
+
+int
+__wrap_rte_mtr_meter_profile_update(uint16_t port_id, uint32_t id, uint32_t profile_id,
+                                    struct rte_mtr_error *error)
+{
+	(void)error;
+	CU_ASSERT_EQUAL(port_id, PORT);
+	CU_ASSERT_EQUAL(id, 1);
+	CU_ASSERT(nic.made[FLOW] && profile_id != 0 && profile_id == nic.next_id);
+	if (nic.update_result == 0) {
+		nic.next_id = nic.profile_id;
+		nic.profile_id = profile_id;
+	}
+	return nic.update_result;
 }
 
 int
 __wrap_rte_mtr_meter_profile_delete(uint16_t port_id, uint32_t id, struct rte_mtr_error *error)
 {
 	(void)error;
-	CU_ASSERT_EQUAL(id, 1);
+	if (nic.made[METER]) { /* not the one in use */
+		CU_ASSERT_EQUAL(id, nic.next_id);
+		nic.next_id = 0;
+		return 0;
+	}
+	CU_ASSERT_EQUAL(id, nic.profile_id);
 	return take_away(port_id, PROFILE);
 }
 
@@ -129,7 +160,7 @@ __wrap_rte_mtr_create(uint16_t port_id, uint32_t id, struct rte_mtr_params *para
 	(void)error;
 	(void)shared;
 	CU_ASSERT_EQUAL(id, 1);
-	CU_ASSERT_EQUAL(params->meter_profile_id, 1);
+	CU_ASSERT_EQUAL(params->meter_profile_id, nic.profile_id);
 	CU_ASSERT_EQUAL(params->meter_policy_id, 1);
 	CU_ASSERT(params->meter_enable != 0);
 	CU_ASSERT_EQUAL(params->stats_mask & ~nic.can.stats_mask, 0);
@@ -213,7 +244,7 @@ test_set(void)
 	CU_ASSERT_EQUAL(nic.profile.alg, RTE_MTR_SRTCM_RFC2697);
 	/* A hundredth more, and each fraction up. */
 	CU_ASSERT_EQUAL(nic.profile.srtcm_rfc2697.cir, 126250002);
-	CU_ASSERT_EQUAL(nic.profile.srtcm_rfc2697.cbs, 15152);
+	CU_ASSERT_EQUAL(nic.profile.srtcm_rfc2697.cbs, 16384); /* the next power of two */
 	CU_ASSERT_EQUAL(nic.profile.srtcm_rfc2697.ebs, 0);
 	CU_ASSERT_EQUAL(meter.rate_bit_s, UINT64_C(126250002) * 8);
 	CU_ASSERT_EQUAL(nic.params.stats_mask,
@@ -228,7 +259,7 @@ test_set(void)
 	CU_ASSERT_EQUAL(weir_limiter_meter_set(&meter, PORT, 1 * GBIT, 15000), 0);
 	CU_ASSERT_EQUAL(nic.profile.alg, RTE_MTR_TRTCM_RFC2698);
 	CU_ASSERT_EQUAL(nic.profile.trtcm_rfc2698.pir, 126250000);
-	CU_ASSERT_EQUAL(nic.profile.trtcm_rfc2698.pbs, 15150);
+	CU_ASSERT_EQUAL(nic.profile.trtcm_rfc2698.pbs, 16384);
 	CU_ASSERT(nic.profile.trtcm_rfc2698.cir > 0);
 	CU_ASSERT(nic.profile.trtcm_rfc2698.cir < nic.profile.trtcm_rfc2698.pir);
 	CU_ASSERT(nic.profile.trtcm_rfc2698.cbs > 0);
@@ -340,11 +371,70 @@ test_read(void)
 	weir_limiter_meter_clear(&meter);
 }
 
+/* Another rate while it polices: never without a meter, and a failure leaves it as it was. */
+static void
+test_change(void)
+{
+	struct weir_limiter_meter meter;
+	uint32_t calls;
+
+	reset();
+	CU_ASSERT_EQUAL_FATAL(weir_limiter_meter_set(&meter, PORT, GBIT, 15000), 0);
+	calls = nic.n_calls;
+	for (uint32_t i = 1; i <= 3; i++) {
+		CU_ASSERT_EQUAL(weir_limiter_meter_change(&meter, i * GBIT / 4, 15000 * i), 0);
+		CU_ASSERT_EQUAL(nic.profile.srtcm_rfc2697.cir, (i * GBIT / 32 * 101 + 99) / 100);
+		CU_ASSERT_EQUAL(meter.rate_bit_s, nic.profile.srtcm_rfc2697.cir * 8);
+		CU_ASSERT_EQUAL(meter.asked_bit_s, i * GBIT / 4);
+		CU_ASSERT_EQUAL(meter.asked_burst_bytes, 15000 * i);
+		CU_ASSERT(nic.made[FLOW] && nic.next_id == 0);
+		CU_ASSERT_EQUAL(nic.profile_id, meter.profile_id);
+	}
+	CU_ASSERT_EQUAL(nic.n_calls, calls);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct weir_limiter_meter before = meter;
+
+		nic.next_result = i == 0 ? -ENOMEM : 0;
+		nic.update_result = i == 1 ? -ENOSYS : 0;
+		nic.can_result = i == 2 ? -ENODEV : 0;
+		CU_ASSERT(weir_limiter_meter_change(&meter, GBIT, 15000) < 0);
+		CU_ASSERT(nic.made[FLOW] && nic.next_id == 0);
+		CU_ASSERT_EQUAL(memcmp(&meter, &before, sizeof(meter)), 0);
+	}
+	nic.can_result = 0;
+	weir_limiter_meter_clear(&meter);
+	CU_ASSERT(nothing_left());
+}
+
+/* mlx5 keeps 8 bits of a burst, rounds them up, and takes 256 of them for 0. */
+static void
+test_bursts(void)
+{
+	struct weir_limiter_meter meter;
+	uint32_t burst = 1;
+
+	reset();
+	for (uint32_t i = 0; i < 2000; i++) {
+		uint64_t set;
+
+		CU_ASSERT_EQUAL(weir_limiter_meter_set(&meter, PORT, GBIT, burst), 0);
+		set = nic.profile.srtcm_rfc2697.cbs;
+		CU_ASSERT(set >= burst && set < 2 * (uint64_t)burst + 2);
+		CU_ASSERT_EQUAL(set & (set - 1), 0);
+		weir_limiter_meter_clear(&meter);
+		burst = i < 1000                 ? burst + 131
+		        : burst > UINT32_MAX / 2 ? UINT32_MAX
+		                                 : burst * 2 - 1;
+	}
+}
+
 static const struct weir_test tests[] = {
     {"all frames are led through a meter that is a little above the limit", test_set},
     {"a port without a meter for this", test_not_there},
     {"each call fails once: nothing is left behind", test_failures},
     {"the rule is refused: nothing is left behind", test_flow_failures},
+    {"another rate while it polices", test_change},
+    {"bursts that no driver takes for nothing", test_bursts},
     {"what it counted", test_read},
 };
 

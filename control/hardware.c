@@ -203,9 +203,6 @@ open_limiter(const struct weir_port *port, struct weir_hardware_port *hardware)
 {
 	int code;
 
-	/* What was fast because the link's speed had changed unseen gets another chance. */
-	if (hardware->distrusted && hardware->link_bit_s != hardware->distrusted_link_bit_s)
-		hardware->distrusted = hardware->fast = false;
 	if (hardware->distrusted || hardware->n_queues < 2)
 		return -ENOTSUP;
 	hardware->reason[0] = '\0';
@@ -333,7 +330,6 @@ weir_hardware_program(struct weir_appliance *appliance, uint32_t index, char *er
 			return refuse(port, hardware, error);
 		if (code == -EAGAIN) {
 			hardware->distrusted = true;
-			hardware->distrusted_link_bit_s = hardware->link_bit_s;
 			snprintf(error, WEIR_ERROR_SIZE, "port %s: %s", port->config.name,
 			         hardware->reason);
 			return code;

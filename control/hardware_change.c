@@ -302,7 +302,6 @@ distrust(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 	const char *name = appliance->ports[hardware->index].config.name;
 
 	hardware->distrusted = true;
-	hardware->distrusted_link_bit_s = hardware->link_bit_s;
 	weir_events_post(appliance->events, WEIR_ALARM, "limits_failed", "port %s: %s", name,
 	                 hardware->reason);
 	weir_watch_restart(appliance, hardware->index, "has to be started anew");

@@ -126,7 +126,6 @@ fall_back(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
 
 	queue->verdict = WEIR_VERDICT_FAST;
 	hardware->distrusted = hardware->fast = true;
-	hardware->distrusted_link_bit_s = hardware->link_bit_s;
 	snprintf(hardware->reason, sizeof(hardware->reason),
 	         "queue %" PRIu32 " sent %" PRIu64 " B more than its limit of %" PRIu64
 	         " bit/s allows",

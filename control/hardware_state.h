@@ -73,7 +73,6 @@ struct weir_hardware_port {
 	bool distrusted; /* until Weir is restarted, limits are software's */
 	bool fast;       /* because a limit did not hold */
 	bool told_soft;
-	uint64_t distrusted_link_bit_s;         /* the link's speed then */
 	uint64_t link_bit_s;                    /* at programming */
 	char reason[WEIR_HARDWARE_REASON_SIZE]; /* why it is soft, or "" */
 	struct weir_limiter_meter meter;

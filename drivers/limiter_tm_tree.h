@@ -9,8 +9,13 @@
  *   last               leaves: all send queues of the port, numbered as they are
  *
  * A group's limit is at its leaf, or at its parent where leaves can't limit or several workers
- * send. Each node has the peak rate only: no driver makes good use of a committed one. All
- * functions: control thread.
+ * send.
+ *
+ * Each node has the peak rate only, which is what rte_tm.h calls a single-rate shaper; the
+ * committed one is 0. It would only make frames yellow between the two (cnxk, and some of its
+ * models drop instead of holding back as soon as both are set: roc_nix_tm_shaper_default_red_algo),
+ * is refused (ixgbe, txgbe), or taken and ignored (ice). So nothing relies on one. All functions:
+ * control thread.
  */
 #ifndef WEIR_DRIVERS_LIMITER_TM_TREE_H
 #define WEIR_DRIVERS_LIMITER_TM_TREE_H

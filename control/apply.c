@@ -95,7 +95,7 @@ compile(const struct weir_appliance *appliance, const struct weir_config *config
 
 /*
  * Compiles config beside the running policy. The paths of its classes hold the config's own budget
- * indices until bind_change(): the ledger's are known only after it has registered the names, and
+ * indices until bind_names(): the ledger's are known only after it has registered the names, and
  * that comes last of all that can fail.
  */
 static int
@@ -144,34 +144,57 @@ prepare(const struct weir_appliance *appliance, const struct weir_config *config
 }
 
 /*
- * The last step before publication, and one that can't fail: the ledger's ids, the rates' lines as
- * of now, and empty buckets for new names. Takes what change holds but the snapshot, and config.
+ * What can be done before the rates' lines: the ledger's numbers of the budgets, and what counters
+ * of a slot's former class show. Nothing from here on can fail.
  */
 static void
-bind_change(struct weir_appliance *appliance, struct weir_config *config, struct change *change)
+bind_names(struct weir_appliance *appliance, const struct weir_config *config,
+           const struct change *change)
 {
-	struct weir_slots_plan *plan = change->plan;
-	uint64_t now_tsc = rte_rdtsc();
+	const struct weir_slots_plan *plan = change->plan;
 
-	weir_slots_bind(appliance->slots, config, now_tsc, plan);
-	weir_slots_commit(appliance->slots, config, plan);
 	for (uint32_t i = 0; i < plan->n_classes; i++) {
 		struct weir_class *class = &change->snapshot->classes[plan->slots[i]];
 		struct weir_class_totals base;
 
-		class->rate = plan->rates[i];
 		for (uint32_t k = 0; k < class->n_path; k++) {
 			assert(class->path[k] < config->n_budgets);
 			class->path[k] = (uint16_t)change->budget_ids[class->path[k]];
 		}
 		if (!plan->fresh[i])
 			continue;
-		weir_dataplane_init_class(appliance->dataplane, plan->slots[i], &plan->rates[i],
-		                          now_tsc);
 		weir_dataplane_class_totals(appliance->dataplane, plan->slots[i], &base);
 		weir_slots_set_base(appliance->slots, plan->slots[i], &base);
 		weir_starvation_forget(&appliance->starvation[plan->slots[i]]);
 	}
+}
+
+/*
+ * The last step before publication: the rates' lines as of now_tsc, and empty buckets for new
+ * names. Workers are suspended meanwhile, so what can wait is done elsewhere.
+ */
+static void
+bind_rates(struct weir_appliance *appliance, const struct weir_config *config,
+           struct change *change, uint64_t now_tsc)
+{
+	struct weir_slots_plan *plan = change->plan;
+
+	weir_slots_bind(appliance->slots, config, now_tsc, plan);
+	for (uint32_t i = 0; i < plan->n_classes; i++) {
+		change->snapshot->classes[plan->slots[i]].rate = plan->rates[i];
+		if (plan->fresh[i])
+			weir_dataplane_init_class(appliance->dataplane, plan->slots[i],
+			                          &plan->rates[i], now_tsc);
+	}
+}
+
+/* After publication. Takes what change holds but the snapshot, and config. */
+static void
+finish_change(struct weir_appliance *appliance, struct weir_config *config, struct change *change)
+{
+	struct weir_slots_plan *plan = change->plan;
+
+	weir_slots_commit(appliance->slots, config, plan);
 	free(appliance->class_slots);
 	free(appliance->budget_ids);
 	appliance->class_slots = plan->slots;
@@ -262,7 +285,9 @@ weir_apply_first(struct weir_appliance *appliance, const struct weir_dataplane_c
 	}
 	/* The first grants, so that workers find credit when they start. */
 	weir_ledger_tick(appliance->ledger, weir_clock_boot_ns());
-	bind_change(appliance, appliance->config, &change);
+	bind_names(appliance, appliance->config, &change);
+	bind_rates(appliance, appliance->config, &change, rte_rdtsc());
+	finish_change(appliance, appliance->config, &change);
 	return 0;
 
 dataplane:
@@ -464,9 +489,11 @@ change_policy(struct weir_appliance *appliance, struct weir_config *config, char
 		change_free(&change);
 		return ledger_error(code, root_name(before), config, error);
 	}
-	bind_change(appliance, config, &change);
+	bind_names(appliance, config, &change);
+	bind_rates(appliance, config, &change, weir_dataplane_suspend(appliance->dataplane));
 	appliance->retired = weir_dataplane_publish(appliance->dataplane, change.snapshot,
 	                                            &appliance->retired_token);
+	finish_change(appliance, config, &change);
 	weir_config_free(before);
 	weir_hardware_policy(appliance);
 	weir_apply_retire(appliance, 0);

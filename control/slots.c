@@ -179,10 +179,8 @@ weir_slots_commit(struct weir_slots *slots, const struct weir_config *config,
 		struct slot *slot = &slots->slots[plan->slots[i]];
 
 		assert(slot->state == (plan->fresh[i] ? SLOT_FREE : SLOT_HELD));
-		if (plan->fresh[i]) {
+		if (plan->fresh[i])
 			memcpy(slot->name, config->classes[i].name, sizeof(slot->name));
-			slot->base = (struct weir_class_totals){0};
-		}
 		assert(strcmp(slot->name, config->classes[i].name) == 0);
 		slot->state = SLOT_USED;
 		slot->rate_bit_s = config->classes[i].rate_bit_s;

@@ -24,14 +24,14 @@
  * flight at once, and the last taking of it left S <= burst - 1.
  *
  * Change of line. A new line begins at its start with what the old one allowed by then, and is
- * published after that. A worker adopts it at a reading, before it settles with that reading what
- * has left; so whoever adopts late still takes by the old line, but at a reading from before the
- * publication, and none lifts or settles by it at a later one. Then the law holds across the
+ * published after that; in between workers neither take nor settle (weir_dataplane_suspend). A
+ * worker adopts it at a reading, before it settles with that reading what has left; so whoever
+ * adopts late still takes by the old line, but at a reading from before the start, and none lifts
+ * or settles by it at a later one. Then the law holds across the
  * change, with the upper one of both rates from the start until every worker has adopted, and the
  * larger burst for as long as something taken before is on its way. In the proof above, e may be by
  * the one line and the last taking by the other: at readings up to the start both lines are one
- * there, and later ones are all by the new line. Of the old line those between the start and the
- * publication, which the control thread keeps short, may give (new - old rate) x that time.
+ * there, and later ones are all by the new line.
  * Settled by the old line and lifted by the new one, what left before the adoption would take no
  * room of what the new line has added since its start: up to a burst too much, again. And by a
  * faster old line at a late reading it would be a debt to a slower new one.

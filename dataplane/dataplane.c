@@ -22,6 +22,8 @@
  * frames leave in that time: rings hold more, so the wire does not fall idle.
  */
 #define RETRY_NS (5 * WEIR_NS_PER_US)
+/* A microsecond or so: see weir_dataplane_suspend(). */
+#define SUSPEND_TICKS 4000U
 
 static void
 free_worker(struct weir_worker *worker, struct weir_credit *credit, uint32_t index)
@@ -203,6 +205,7 @@ weir_dataplane_new(const struct weir_dataplane_config *config, struct weir_credi
 	weir_credit_init(credit, purses, config->n_workers);
 	for (uint32_t port = 0; port < WEIR_PORTS_MAX; port++)
 		atomic_store(&made->ports[port], WEIR_PORT_WORD_UP);
+	made->latest = first;
 	atomic_store(&made->current, first);
 	*dataplane = made;
 	return 0;
@@ -247,7 +250,7 @@ weir_dataplane_free(struct weir_dataplane *dataplane)
 	if (dataplane == NULL)
 		return;
 	assert(dataplane->n_launched == 0);
-	weir_snapshot_free(atomic_load(&dataplane->current));
+	weir_snapshot_free(dataplane->latest);
 	for (uint32_t w = 0; w < dataplane->n_workers; w++)
 		free_worker(dataplane->workers[w], dataplane->credit, w);
 	dataplane->credit->n_workers = 0;
@@ -270,13 +273,32 @@ weir_dataplane_init_class(struct weir_dataplane *dataplane, uint32_t slot,
 	atomic_store(&dataplane->buckets[slot].consumed_bytes, weir_rate_allowance(rate, now_tsc));
 }
 
+uint64_t
+weir_dataplane_suspend(struct weir_dataplane *dataplane)
+{
+	uint64_t since_tsc, now_tsc;
+
+	atomic_store(&dataplane->current, NULL);
+	rte_mb();
+	since_tsc = rte_rdtsc();
+	/*
+	 * A CPU may load the snapshot a little before it reads the clock, whatever the order of
+	 * the program: by as much as is under way in it, far less than this.
+	 */
+	do
+		now_tsc = rte_rdtsc();
+	while (now_tsc - since_tsc < SUSPEND_TICKS);
+	return now_tsc;
+}
+
 struct weir_snapshot *
 weir_dataplane_publish(struct weir_dataplane *dataplane, struct weir_snapshot *next,
                        uint64_t *token)
 {
-	struct weir_snapshot *old = atomic_load(&dataplane->current);
+	struct weir_snapshot *old = dataplane->latest;
 
 	assert(next->generation > old->generation);
+	dataplane->latest = next;
 	atomic_store_explicit(&dataplane->current, next, memory_order_release);
 	*token = rte_rcu_qsbr_start(dataplane->rcu);
 	return old;
@@ -295,7 +317,7 @@ weir_dataplane_fence(struct weir_dataplane *dataplane)
 bool
 weir_dataplane_quiescent(struct weir_dataplane *dataplane, uint64_t token, bool wait)
 {
-	uint64_t generation = atomic_load(&dataplane->current)->generation;
+	uint64_t generation = dataplane->latest->generation;
 
 	if (dataplane->n_launched == 0)
 		return true;

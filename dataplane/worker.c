@@ -208,6 +208,10 @@ weir_worker_round(struct weir_worker *worker, uint64_t now_tsc)
 	/* No reference to a snapshot is held between here and the next load. */
 	rte_rcu_qsbr_quiescent(dataplane->rcu, worker->index);
 	snapshot = atomic_load_explicit(&dataplane->current, memory_order_acquire);
+	if (unlikely(snapshot == NULL)) {
+		weir_count(&worker->counters->rounds, 1);
+		return false;
+	}
 	if (snapshot->generation != atomic_load_explicit(&worker->generation, memory_order_relaxed))
 		adopt(worker, snapshot);
 	weir_egress_departed(worker);

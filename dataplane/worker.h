@@ -78,6 +78,14 @@ void weir_dataplane_init_class(struct weir_dataplane *dataplane, uint32_t slot,
                                const struct weir_rate *rate, uint64_t now_tsc);
 
 /*
+ * Lets no worker that reads its clock from now on take, give back or settle anything, or look at a
+ * port, before the next publication: lines that begin at the TSC that this returns, or later, begin
+ * for all workers at once (bucket.h). Make it short: frames wait in the NICs' receive rings.
+ * Control thread; only while the TSC is the workers' clock.
+ */
+uint64_t weir_dataplane_suspend(struct weir_dataplane *dataplane);
+
+/*
  * Publishes next. Returns the snapshot that it replaces: free it once weir_dataplane_quiescent says
  * so for the token. Control thread.
  */

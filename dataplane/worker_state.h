@@ -145,12 +145,15 @@ struct weir_worker {
 
 struct weir_dataplane {
 	/* Control writes, workers read. */
-	_Alignas(WEIR_CACHE_LINE) _Atomic(struct weir_snapshot *) current;
+	_Alignas(WEIR_CACHE_LINE) _Atomic(struct weir_snapshot *) current; /* NULL: being changed */
 	_Atomic uint64_t pulse_tsc;
 	_Atomic uint64_t note; /* counts requests for notes */
 	_Atomic uint32_t stop;
 	_Atomic uint32_t moves;                 /* counts changes of queue_of_lane */
 	_Atomic uint32_t ports[WEIR_PORTS_MAX]; /* WEIR_PORT_WORD_UP and so on, by DPDK's port id */
+
+	/* Control's alone. */
+	_Alignas(WEIR_CACHE_LINE) struct weir_snapshot *latest; /* published last */
 
 	/* Set before workers start. */
 	uint64_t tsc_hz;

@@ -89,7 +89,8 @@ prepare(struct weir_hwsim *sim, struct weir_config *config, struct change *chang
 	     error);
 }
 
-/* As bind_change() of apply.c: the one budget's number is the same everywhere. */
+/* As bind_rates() and finish_change() of apply.c: the one budget's number is the same everywhere.
+ */
 static void
 bind_change(struct weir_hwsim *sim, struct change *change)
 {

@@ -39,6 +39,7 @@ struct history {
 	uint64_t start;        /* of that, and earliest moment that it can be seen */
 	uint64_t round_max;
 	struct weir_snapshot *old;
+	struct weir_snapshot *next; /* not published yet: workers are suspended */
 	struct happening *happenings;
 	uint32_t n;
 };
@@ -104,9 +105,10 @@ some_rate(struct weir_random *random)
 }
 
 /*
- * Publishes another rate or burst, or both, between two readings, or between the next reading and
+ * Makes another rate or burst, or both, between two readings, or between the next reading and
  * what is loaded after it: then the new line begins later than the reading. A burst alone begins
- * no later, for there the line goes on, and room is earned by it from the reading on.
+ * no later, for there the line goes on, and room is earned by it from the reading on. Workers are
+ * suspended at the start at the latest, and until the publication, some rounds later at times.
  */
 static void
 change_policy(struct history *history, uint64_t before_tsc, uint64_t now_tsc)
@@ -114,7 +116,7 @@ change_policy(struct history *history, uint64_t before_tsc, uint64_t now_tsc)
 	struct class_plan *plan = &history->plans[0];
 	struct class_plan before = *plan;
 	struct weir_snapshot *next;
-	uint64_t token, start = weir_random_between(&history->random, before_tsc, now_tsc);
+	uint64_t start = weir_random_between(&history->random, before_tsc + 1, now_tsc);
 
 	weir_snapshot_free(history->old);
 	if (!weir_random_one_in(&history->random, 4))
@@ -128,13 +130,23 @@ change_policy(struct history *history, uint64_t before_tsc, uint64_t now_tsc)
 		history->rate = weir_rate_make(plan->rate_bit_s, HZ, start,
 		                               weir_rate_allowance(&history->rate, start));
 	next->classes[0].rate = history->rate;
-	history->old = weir_dataplane_publish(dataplane, next, &token);
+	history->next = next;
 	history->start = start;
-	for (uint32_t w = 0; w < history->n_workers; w++)
-		history->rounds[w].late = true;
+	(void)weir_dataplane_suspend(dataplane);
 	happens(history, start, KIND_CHANGES, 0,
 	        plan->rate_bit_s > before.rate_bit_s ? plan->rate_bit_s : before.rate_bit_s,
 	        plan->burst_bytes > before.burst_bytes ? plan->burst_bytes : before.burst_bytes);
+}
+
+static void
+publish(struct history *history)
+{
+	uint64_t token;
+
+	history->old = weir_dataplane_publish(dataplane, history->next, &token);
+	history->next = NULL;
+	for (uint32_t w = 0; w < history->n_workers; w++)
+		history->rounds[w].late = true;
 }
 
 /* Frames leave at any moment of the round, often at its very start or end. */
@@ -216,10 +228,14 @@ live(uint64_t seed, uint32_t n_workers)
 		now = history.rounds[w].next;
 		for (uint32_t i = 0; i < n_workers; i++)
 			late = late || history.rounds[i].late;
-		if (!late && weir_random_one_in(&history.random, 8))
+		if (!late && history.next == NULL && weir_random_one_in(&history.random, 8))
 			change_policy(&history, before, now);
+		if (history.next != NULL && weir_random_one_in(&history.random, 2))
+			publish(&history);
 		do_round(&history, w);
 	}
+	if (history.next != NULL)
+		publish(&history);
 	over = judge(&history, rate_bit_s, burst_bytes);
 	if (over > 0)
 		printf("    seed %" PRIu64 ", %" PRIu32 " workers: %" PRIu64 " B too many\n", seed,

@@ -80,9 +80,10 @@ take_stamp(struct weir_listen *listen, const uint8_t *frame, uint32_t bytes, uin
 }
 
 static inline void
-take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t n, uint64_t before,
-           uint64_t now)
+take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t n,
+           const struct weir_look *look)
 {
+	uint64_t empty = look->empty, now = look->now;
 	struct weir_listen_counts *counts = &listen->counts;
 	uint64_t bytes = 0, wire = 0;
 
@@ -96,13 +97,11 @@ take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t 
 		           rte_pktmbuf_data_len(mbufs[i]), weir_wire_bytes(length), now);
 	}
 	for (uint32_t i = 0; i < listen->n_limits; i++)
-		weir_limit_meter_add(&listen->limits[i], before, now, wire);
+		weir_limit_meter_add(&listen->limits[i], empty, now, wire);
 	for (uint32_t i = 0; i < listen->n_windows; i++)
-		weir_window_meter_add(&listen->windows[i], now, wire);
+		weir_window_meter_add(&listen->windows[i], empty, now, wire);
 	if (weir_tally_get(&counts->frames) == 0)
 		weir_tally_set(&counts->first_tsc, now);
-	else if (now - before > weir_tally_get(&counts->look_max))
-		weir_tally_set(&counts->look_max, now - before);
 	weir_tally_set(&counts->last_tsc, now);
 	weir_tally_add(&counts->frame_bytes, bytes);
 	weir_tally_add(&counts->wire_bytes, wire);
@@ -127,26 +126,30 @@ work(void *arg)
 {
 	struct weir_listen *listen = arg;
 	struct rte_mbuf *mbufs[WEIR_LISTEN_BURST];
-	uint64_t now = rte_rdtsc(), before;
+	/* Frames can have come since the port was started. */
+	struct weir_look look = {.empty = listen->station->started_tsc};
 	uint16_t port = listen->station->port.port_id;
 
-	atomic_store(&listen->start_tsc, now);
-	while (!weir_station_stopped() && !is_over(listen, now)) {
+	look.before = look.now = rte_rdtsc();
+	atomic_store(&listen->start_tsc, look.now);
+	while (!weir_station_stopped() && !is_over(listen, look.now)) {
 		uint32_t n = rte_eth_rx_burst(port, 0, mbufs, WEIR_LISTEN_BURST);
 
-		before = now;
-		now = rte_rdtsc();
+		weir_look_done(&look, rte_rdtsc(), n);
 		if (n == 0) {
 			rte_pause();
 			continue;
 		}
-		take_burst(listen, mbufs, n, before, now);
+		if (look.now - look.before > weir_tally_get(&listen->counts.look_max))
+			weir_tally_set(&listen->counts.look_max, look.now - look.before);
+		take_burst(listen, mbufs, n, &look);
 		if (listen->capture.pool != NULL)
-			weir_tally_add(&listen->counts.capture_missed,
-			               weir_pcapng_copy(&listen->capture, port, mbufs, n, now));
+			weir_tally_add(
+			    &listen->counts.capture_missed,
+			    weir_pcapng_copy(&listen->capture, port, mbufs, n, look.now));
 		rte_pktmbuf_free_bulk(mbufs, n);
 	}
-	listen->end_tsc = now;
+	listen->end_tsc = look.now;
 	return 0;
 }
 

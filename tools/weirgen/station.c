@@ -2,6 +2,7 @@
 #include "tools/weirgen/station.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,6 +65,7 @@ open_port(const struct weir_options *options, uint32_t mtu_bytes, uint32_t rx_fr
 	result = weir_port_open(&config, rx_frames, &station->port, error, error_size);
 	if (result != 0)
 		return result;
+	station->started_tsc = rte_rdtsc();
 	result = weir_port_start(&station->port, error, error_size);
 	if (result != 0)
 		weir_port_close(&station->port);

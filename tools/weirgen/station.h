@@ -13,6 +13,7 @@
 struct weir_station {
 	struct weir_port port;
 	struct weir_clock clock;
+	uint64_t started_tsc; /* before the port was started */
 	uint32_t worker;
 	bool huge_pages;
 };

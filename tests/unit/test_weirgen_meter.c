@@ -285,7 +285,7 @@ test_sequences(void)
 			}
 		}
 		for (uint32_t i = 0; i < n; i++) {
-			weir_track_sequence(&track, start + order[i]);
+			CU_ASSERT_FATAL(weir_track_sequence(&track, start + order[i]));
 			if (i > 0 && order[i] <= highest && !came[order[i]])
 				late++;
 			highest = order[i] > highest ? order[i] : highest;
@@ -307,18 +307,101 @@ test_far_behind(void)
 	static struct weir_track track;
 
 	memset(&track, 0, sizeof(track));
-	weir_track_sequence(&track, UINT32_MAX - 1);
-	weir_track_sequence(&track, UINT32_MAX + WEIR_TRACK_WINDOW);
-	weir_track_sequence(&track, UINT32_MAX - 1);
+	CU_ASSERT(weir_track_sequence(&track, UINT32_MAX - 2));
+	CU_ASSERT(weir_track_sequence(&track, UINT32_MAX - 1));
+	CU_ASSERT(weir_track_sequence(&track, UINT32_MAX - 1 + WEIR_TRACK_WINDOW));
+	CU_ASSERT(weir_track_sequence(&track, UINT32_MAX - 1));
 	CU_ASSERT_EQUAL(track.stale, 1);
-	weir_track_sequence(&track, WEIR_TRACK_WINDOW);
+	CU_ASSERT(weir_track_sequence(&track, WEIR_TRACK_WINDOW));
 	CU_ASSERT_EQUAL(weir_track_lost(&track), WEIR_TRACK_WINDOW);
 	CU_ASSERT_EQUAL(track.duplicates, 0);
-	weir_track_sequence(&track, 7);
+	CU_ASSERT(weir_track_sequence(&track, 7));
 	CU_ASSERT_EQUAL(track.reordered, 1);
 	CU_ASSERT_EQUAL(track.reorder_max, WEIR_TRACK_WINDOW - 7);
-	weir_track_sequence(&track, 7);
+	CU_ASSERT(weir_track_sequence(&track, 7));
 	CU_ASSERT_EQUAL(track.duplicates, 1);
+	CU_ASSERT_EQUAL(track.stray, 0);
+}
+
+static void
+take_numbers(struct weir_track *track, uint32_t from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		(void)weir_track_sequence(track, from + i);
+}
+
+/* A number far away, wherever it lies, changes no other figure: at the start, amid, at the end. */
+static void
+test_strays(void)
+{
+	static const uint32_t far[] = {5000, 1U << 20, 1U << 30, (1U << 31) - 1000};
+	static struct weir_track track;
+
+	for (uint32_t i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+		memset(&track, 0, sizeof(track));
+		take_numbers(&track, 100, 500);
+		for (uint32_t n = 0; n < 20; n++) {
+			/* The same damage over and over is no jump either. */
+			CU_ASSERT(!weir_track_sequence(&track, 600 + far[i]));
+			take_numbers(&track, 600 + n * 10, n % 2 == 0 ? 10 : 9);
+			CU_ASSERT_EQUAL(track.stray, n + 1);
+		}
+		CU_ASSERT_EQUAL(weir_track_lost(&track), 9);
+		CU_ASSERT_EQUAL(track.reordered + track.duplicates + track.stale, 0);
+		CU_ASSERT_EQUAL(track.frames, 500 + 20 + 190);
+	}
+	memset(&track, 0, sizeof(track));
+	take_numbers(&track, 1U << 30, 1);
+	take_numbers(&track, 0, 1000);
+	CU_ASSERT_EQUAL(track.stray, 1);
+	CU_ASSERT_EQUAL(weir_track_lost(&track), 0);
+	CU_ASSERT_EQUAL(track.unique, 1000);
+	CU_ASSERT_EQUAL(track.reordered + track.duplicates + track.stale, 0);
+}
+
+/* Many frames lost at once are a loss as soon as the next ones say so. */
+static void
+test_jump(void)
+{
+	static struct weir_track track;
+
+	memset(&track, 0, sizeof(track));
+	take_numbers(&track, 0, 100);
+	take_numbers(&track, 1000100, 2);
+	/* One that was late does not belie it. */
+	take_numbers(&track, 99, 1);
+	CU_ASSERT_EQUAL(track.duplicates, 1);
+	take_numbers(&track, 1000103, 1);
+	CU_ASSERT_EQUAL(track.stray, 3);
+	CU_ASSERT_EQUAL(weir_track_lost(&track), 0);
+	take_numbers(&track, 1000102, 1);
+	CU_ASSERT_EQUAL(track.stray, 0);
+	CU_ASSERT_EQUAL(weir_track_lost(&track), 1000000);
+	CU_ASSERT_EQUAL(track.reordered, 1);
+	take_numbers(&track, 1000104, 100);
+	CU_ASSERT_EQUAL(weir_track_lost(&track), 1000000);
+	CU_ASSERT_EQUAL(track.unique, 204);
+}
+
+static void
+test_one_way(void)
+{
+	const uint64_t tick_ns_q32 = (uint64_t)(((weir_u128)WEIR_NS_PER_S << 32) / HZ);
+	const uint64_t wrap = UINT64_C(1) << WEIR_STAMP_TIME_BITS;
+	static struct weir_track track;
+
+	memset(&track, 0, sizeof(track));
+	weir_track_one_way(&track, 1000, 3500, tick_ns_q32);
+	CU_ASSERT_EQUAL(track.latency.max_ns, 999); /* rounded down */
+	/* 48 bits of a stamp against 64 of the clock, over the wrap. */
+	weir_track_one_way(&track, wrap - 2500, 5 * wrap + 2500, tick_ns_q32);
+	CU_ASSERT_EQUAL(track.latency.max_ns, 1999);
+	CU_ASSERT_EQUAL(track.early, 0);
+	/* A stamp from ten ticks ahead. */
+	weir_track_one_way(&track, 3510, 3500, tick_ns_q32);
+	CU_ASSERT_EQUAL(track.early, 1);
+	CU_ASSERT_EQUAL(track.latency.max_ns, 1999);
+	CU_ASSERT_EQUAL(track.latency.count, 2);
 }
 
 static void
@@ -375,6 +458,9 @@ static const struct weir_test tests[] = {
     {"a receiver that is kept from its CPU accuses nobody", test_stalls},
     {"lost, twice and late, against a table", test_sequences},
     {"numbers far behind", test_far_behind},
+    {"strays ruin no figure", test_strays},
+    {"a jump is a loss once it is borne out", test_jump},
+    {"one-way latency, and stamps from ahead", test_one_way},
     {"histogram", test_histogram},
     {"latency between two clocks", test_variation},
 };

@@ -55,9 +55,9 @@ static void
 print_flows(const struct weir_listen *listen, FILE *out)
 {
 	static const struct weir_column columns[] = {
-	    {"FLOW", true},  {"FRAMES", true},    {"LOST", true},
-	    {"TWICE", true}, {"REORDERED", true}, {"LATENCY", true},
-	    {"P50", true},   {"P99", true},       {"MAX", true},
+	    {"FLOW", true},      {"FRAMES", true}, {"LOST", true},    {"TWICE", true},
+	    {"REORDERED", true}, {"STRAY", true},  {"LATENCY", true}, {"P50", true},
+	    {"P99", true},       {"MAX", true},
 	};
 	uint32_t flows = atomic_load(&listen->counts.flows);
 	struct weir_table *table;
@@ -76,6 +76,7 @@ print_flows(const struct weir_listen *listen, FILE *out)
 		weir_table_cell(table, "%" PRIu64, weir_track_lost(track));
 		weir_table_cell(table, "%" PRIu64, track->duplicates + track->stale);
 		weir_table_cell(table, "%" PRIu64, track->reordered);
+		weir_table_cell(table, "%" PRIu64, track->stray);
 		weir_table_cell(table, "%s", latency_names[track->kind]);
 		weir_table_cell(table, "%s",
 		                weir_format_duration(weir_histogram_quantile(latency, 0.5)).text);
@@ -215,15 +216,16 @@ flows_json(const struct weir_listen *listen)
 		json_array_append_new(
 		    list,
 		    weir_result_json(json_pack(
-		        "{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "flow",
-		        (int)i, "frames", (json_int_t)track->frames, "wire_bytes",
+		        "{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
+		        "flow", (int)i, "frames", (json_int_t)track->frames, "wire_bytes",
 		        (json_int_t)track->wire_bytes, "first",
 		        (json_int_t)(track->first & UINT32_MAX), "highest",
 		        (json_int_t)(track->highest - (track->first & ~(uint64_t)UINT32_MAX)),
 		        "lost", (json_int_t)weir_track_lost(track), "duplicates",
 		        (json_int_t)track->duplicates, "reordered", (json_int_t)track->reordered,
 		        "reorder_max", (json_int_t)track->reorder_max, "stale",
-		        (json_int_t)track->stale, "latency_kind", latency_names[track->kind],
+		        (json_int_t)track->stale, "stray", (json_int_t)track->stray, "early",
+		        (json_int_t)track->early, "latency_kind", latency_names[track->kind],
 		        "latency", histogram_json(&track->latency))));
 	}
 	return list;

@@ -10,8 +10,6 @@
 #include <rte_mbuf.h>
 #include <string.h>
 
-#define TIME_MASK ((UINT64_C(1) << WEIR_STAMP_TIME_BITS) - 1)
-
 void
 weir_listen_make(struct weir_station *station, const struct weir_options *options,
                  struct weir_listen *listen)
@@ -49,8 +47,7 @@ take_latency(const struct weir_listen *listen, struct weir_track *track,
 			weir_track_variation(track, stamp->time,
 			                     ns_of(listen, now - listen->start_tsc));
 	} else if (stamp->clock == listen->clock && track->kind != WEIR_LATENCY_VARIATION) {
-		track->kind = WEIR_LATENCY_ONE_WAY;
-		weir_histogram_add(&track->latency, ns_of(listen, (now - stamp->time) & TIME_MASK));
+		weir_track_one_way(track, stamp->time, now, listen->tick_ns_q32);
 	}
 }
 
@@ -73,8 +70,8 @@ take_stamp(struct weir_listen *listen, const uint8_t *frame, uint32_t bytes, uin
 	}
 	track = &listen->tracks[stamp.flow];
 	track->wire_bytes += wire;
-	weir_track_sequence(track, stamp.sequence);
-	take_latency(listen, track, &stamp, now);
+	if (weir_track_sequence(track, stamp.sequence))
+		take_latency(listen, track, &stamp, now);
 	if (stamp.flow >= atomic_load_explicit(&listen->counts.flows, memory_order_relaxed))
 		atomic_store_explicit(&listen->counts.flows, stamp.flow + 1U, memory_order_release);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/weirgen/track.h"
 
+#include "drivers/units.h"
+
 #include <assert.h>
 
 #define SUB_BITS  4U /* 16 buckets for each power of two */
@@ -79,27 +81,24 @@ advance(struct weir_track *track, uint64_t number)
 	track->highest = number;
 }
 
-void
-weir_track_sequence(struct weir_track *track, uint32_t sequence)
+static void
+start_at(struct weir_track *track, uint32_t sequence)
 {
-	int32_t ahead;
-	uint64_t number, behind;
+	/* 2^32 more, so that one that was overtaken by the very first has a number too. */
+	track->first = track->highest = (UINT64_C(1) << 32) + sequence;
+	track->unique = 1;
+	memset(track->bits, 0, sizeof(track->bits));
+	*word_of(track, track->first) |= UINT64_C(1) << track->first % 64;
+}
 
-	track->frames++;
-	if (!track->seen) {
-		track->seen = true;
-		/* 2^32 more, so that one that was overtaken by the very first has a number too. */
-		track->first = track->highest = (UINT64_C(1) << 32) + sequence;
-		track->unique = 1;
-		*word_of(track, track->first) |= UINT64_C(1) << track->first % 64;
-		return;
-	}
-	ahead = (int32_t)(sequence - (uint32_t)track->highest);
-	number = track->highest + (uint64_t)(int64_t)ahead;
-	if (ahead > 0) {
+static void
+count_number(struct weir_track *track, uint64_t number)
+{
+	uint64_t behind = number < track->highest ? track->highest - number : 0;
+
+	if (number > track->highest) {
 		advance(track, number);
 	} else {
-		behind = track->highest - number;
 		if (behind >= WEIR_TRACK_WINDOW) {
 			track->stale++;
 			return;
@@ -118,10 +117,93 @@ weir_track_sequence(struct weir_track *track, uint32_t sequence)
 	track->unique++;
 }
 
+/* The number nearest to the highest. */
+static uint64_t
+number_of(const struct weir_track *track, uint32_t sequence)
+{
+	int32_t ahead = (int32_t)(sequence - (uint32_t)track->highest);
+
+	return track->highest + (uint64_t)(int64_t)ahead;
+}
+
+/* Enough frames bear each other out: they are where the numbers go on. */
+static void
+believe(struct weir_track *track)
+{
+	uint32_t from = 0;
+
+	/* The very first frame was the stray, and there is nothing behind it to lose. */
+	if (track->unique == 1 && number_of(track, track->jumped[0]) < track->highest) {
+		start_at(track, track->jumped[0]);
+		track->stray++;
+		from = 1;
+	}
+	for (uint32_t i = from; i < track->n_jumped; i++)
+		count_number(track, number_of(track, track->jumped[i]));
+	track->stray -= track->n_jumped;
+	track->n_jumped = 0;
+}
+
+/* A frame with a number far away: a jump once the next ones are near it, and not where they were.
+ */
+static bool
+take_jump(struct weir_track *track, uint32_t sequence)
+{
+	uint32_t n = track->n_jumped;
+	int64_t from_last = n > 0 ? (int32_t)(sequence - track->jumped[n - 1]) : 0;
+
+	if (n > 0 && (from_last == 0 || from_last >= (int64_t)WEIR_TRACK_WINDOW ||
+	              from_last <= -(int64_t)WEIR_TRACK_WINDOW))
+		track->n_jumped = 0;
+	track->jumped[track->n_jumped++] = sequence;
+	track->stray++;
+	if (track->n_jumped < WEIR_TRACK_CONFIRM)
+		return false;
+	believe(track);
+	return true;
+}
+
+bool
+weir_track_sequence(struct weir_track *track, uint32_t sequence)
+{
+	uint64_t number;
+
+	track->frames++;
+	if (!track->seen) {
+		track->seen = true;
+		start_at(track, sequence);
+		return true;
+	}
+	number = number_of(track, sequence);
+	if (number > track->highest + WEIR_TRACK_WINDOW ||
+	    (track->unique == 1 && number + WEIR_TRACK_WINDOW < track->highest))
+		return take_jump(track, sequence);
+	/* The numbers go on from where they were. */
+	if (number > track->highest)
+		track->n_jumped = 0;
+	count_number(track, number);
+	return true;
+}
+
 uint64_t
 weir_track_lost(const struct weir_track *track)
 {
 	return track->seen ? track->highest - track->first + 1 - track->unique : 0;
+}
+
+void
+weir_track_one_way(struct weir_track *track, uint64_t sent_ticks, uint64_t now_ticks,
+                   uint64_t tick_ns_q32)
+{
+	uint64_t ticks = (now_ticks - sent_ticks) & TIME_MASK;
+
+	track->kind = WEIR_LATENCY_ONE_WAY;
+	/* Not 30 hours: CPUs' counters can differ by some ticks. */
+	if (ticks >= (uint64_t)TIME_HALF)
+		track->early++;
+	else
+		weir_histogram_add(&track->latency,
+		                   (uint64_t)(((weir_u128)ticks * tick_ns_q32) >> 32));
 }
 
 void

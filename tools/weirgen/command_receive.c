@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/weirctl/format.h"
 #include "tools/weirctl/text.h"
+#include "tools/weirgen/packet_socket.h"
 #include "tools/weirgen/pcapng.h"
 #include "tools/weirgen/result.h"
 
@@ -40,15 +41,19 @@ span_ns(const struct weir_listen *listen)
 	return last > first ? weir_clock_ns_from_tsc(&listen->station->clock, last - first) : 0;
 }
 
-/* Frames that the port had no room for, by its own count. */
+/* Frames that the port had no room for, by its own count, and the kernel's in front of it. */
 static uint64_t
-port_missed(const struct weir_listen *listen)
+port_missed(struct weir_listen *listen)
 {
 	struct rte_eth_stats stats = {0};
+	uint64_t dropped;
 
+	if (listen->packet_socket >= 0 &&
+	    weir_packet_socket_dropped(listen->packet_socket, &dropped) == 0)
+		listen->kernel_dropped += dropped;
 	if (rte_eth_stats_get(listen->station->port.port_id, &stats) != 0)
-		return 0;
-	return stats.imissed + stats.rx_nombuf + stats.ierrors;
+		return listen->kernel_dropped;
+	return listen->kernel_dropped + stats.imissed + stats.rx_nombuf + stats.ierrors;
 }
 
 static void
@@ -111,7 +116,7 @@ print_judgement(const struct weir_listen *listen, FILE *out)
 }
 
 static void
-print_all(const struct weir_listen *listen, FILE *out)
+print_all(struct weir_listen *listen, FILE *out)
 {
 	uint64_t wire = atomic_load(&listen->counts.wire_bytes), ns = span_ns(listen);
 	uint64_t missed = port_missed(listen);
@@ -127,7 +132,7 @@ print_all(const struct weir_listen *listen, FILE *out)
 
 /* What changes while it runs: on a terminal the whole table, otherwise a line. */
 static void
-show_progress(const struct weir_listen *listen, const struct sample *from, const struct sample *to,
+show_progress(struct weir_listen *listen, const struct sample *from, const struct sample *to,
               bool terminal)
 {
 	uint64_t rate = weir_result_rate(to->wire_bytes - from->wire_bytes, to->ns - from->ns);
@@ -270,15 +275,15 @@ windows_json(const struct weir_listen *listen)
 }
 
 static json_t *
-result_json(const struct weir_listen *listen, const struct weir_options *options)
+result_json(struct weir_listen *listen, const struct weir_options *options)
 {
 	const struct weir_listen_counts *counts = &listen->counts;
 	const struct weir_clock *clock = &listen->station->clock;
 	uint64_t wire = atomic_load(&counts->wire_bytes), ns = span_ns(listen);
 
 	return weir_result_json(json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "frames",
-	    (json_int_t)atomic_load(&counts->frames), "frame_bytes",
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "kind",
+	    "weirgen.receive", "frames", (json_int_t)atomic_load(&counts->frames), "frame_bytes",
 	    (json_int_t)atomic_load(&counts->frame_bytes), "wire_bytes", (json_int_t)wire,
 	    "span_ns", (json_int_t)ns, "rate_bit_s", (json_int_t)weir_result_rate(wire, ns),
 	    "stamped", (json_int_t)atomic_load(&counts->stamped), "stamped_other_flows",
@@ -293,14 +298,17 @@ result_json(const struct weir_listen *listen, const struct weir_options *options
 
 /* The verdict: by the most that can be held against what was received for certain. */
 static enum weir_exit
-judge(const struct weir_listen *listen, const struct weir_options *options)
+judge(struct weir_listen *listen, const struct weir_options *options)
 {
 	enum weir_exit status = WEIR_EXIT_OK;
+	uint64_t missed = port_missed(listen);
+	bool judged = false;
 
 	for (uint32_t i = 0; i < listen->n_limits; i++) {
 		const struct weir_limit_option *limit = &options->limits[i];
 		struct weir_excess excess = weir_limit_meter_excess(&listen->limits[i]);
 
+		judged = judged || limit->has_burst;
 		if (limit->has_burst && excess.least > limit->burst_bytes)
 			status = weir_command_fail(
 			    WEIR_EXIT_FAILED,
@@ -309,6 +317,11 @@ judge(const struct weir_listen *listen, const struct weir_options *options)
 			    excess.least, weir_format_rate(limit->rate_bit_s).text,
 			    limit->burst_bytes);
 	}
+	if (judged && missed > 0)
+		status = weir_command_fail(WEIR_EXIT_FAILED,
+		                           "%" PRIu64 " frames were missed: what holds without "
+		                           "them may not hold with them",
+		                           missed);
 	if (atomic_load(&listen->counts.capture_missed) > 0)
 		status = weir_command_fail(
 		    WEIR_EXIT_FAILED, "%s: %" PRIu64 " frames are missing: it came too fast",
@@ -365,6 +378,7 @@ weir_command_receive(const struct weir_options *options)
 		return weir_command_fail(status, "%s", error);
 	weir_listen_make(&station, options, &listen);
 	status = listen_and_tell(&listen, options);
-	weir_station_close(&station);
+	weir_station_close_port(&station);
+	weir_station_finish();
 	return status;
 }

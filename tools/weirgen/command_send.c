@@ -178,11 +178,11 @@ write_file(const struct weir_options *options, const struct weir_profile *profil
 	if (options->json == NULL)
 		return WEIR_EXIT_OK;
 	return weir_result_write(
-	    weir_result_json(
-	        json_pack("{s:I, s:I, s:I, s:I, s:o}", "frames", (json_int_t)sum.frames,
-	                  "frame_bytes", (json_int_t)sum.frame_bytes, "wire_bytes",
-	                  (json_int_t)sum.wire_bytes, "seed", (json_int_t)profile->seed, "streams",
-	                  streams_json(profile, totals, options->first_flow))),
+	    weir_result_json(json_pack(
+	        "{s:s, s:I, s:I, s:I, s:I, s:o}", "kind", "weirgen.write", "frames",
+	        (json_int_t)sum.frames, "frame_bytes", (json_int_t)sum.frame_bytes, "wire_bytes",
+	        (json_int_t)sum.wire_bytes, "seed", (json_int_t)profile->seed, "streams",
+	        streams_json(profile, totals, options->first_flow))),
 	    options->json);
 }
 
@@ -208,7 +208,7 @@ report(const void *context, const struct weir_options *options,
 		print_streams(profile, totals);
 	if (options->json == NULL)
 		return status;
-	json = weir_result_transmit_json(transmit, errors);
+	json = weir_result_transmit_json("weirgen.send", transmit, errors);
 	json_object_set_new(json, "seed", json_integer((json_int_t)profile->seed));
 	json_object_set_new(json, "streams", streams_json(profile, totals, options->first_flow));
 	return weir_result_write(json, options->json) == WEIR_EXIT_OK ? status : WEIR_EXIT_FAILED;

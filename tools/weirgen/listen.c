@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/weirgen/listen.h"
 
+#include "tools/weirgen/packet_socket.h"
 #include "tools/weirgen/pcapng.h"
 #include "tools/weirgen/tally.h"
 
@@ -18,6 +19,9 @@ weir_listen_make(struct weir_station *station, const struct weir_options *option
 
 	memset(listen, 0, sizeof(*listen));
 	listen->station = station;
+	listen->packet_socket = strcmp(station->port.driver, "net_af_packet") == 0
+	                            ? weir_packet_socket_find(station->port.interface)
+	                            : -1;
 	listen->count = options->count;
 	listen->duration_tsc = weir_clock_tsc_from_ns(&station->clock, options->duration_ns);
 	listen->idle_tsc = weir_clock_tsc_from_ns(&station->clock, options->idle_ns);

@@ -43,6 +43,8 @@ struct weir_listen {
 	struct weir_limit_meter limits[WEIR_LIMITS_MAX];
 	struct weir_window_meter windows[WEIR_WINDOWS_MAX];
 	struct weir_listen_capture capture;
+	int packet_socket;       /* of net_af_packet, or -1 */
+	uint64_t kernel_dropped; /* what it has dropped so far; control thread */
 	struct weir_listen_counts counts;
 	struct weir_track tracks[WEIR_TRACK_FLOWS];
 };

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CATCH_UP_NS     (100 * WEIR_NS_PER_MS)
+#define CATCH_UP_NS     (1 * WEIR_NS_PER_MS)
 #define TIME_MAX_NS     (UINT64_C(365) * 86400 * WEIR_NS_PER_S)
 #define RATE_MIN_BIT_S  UINT64_C(1000)
 #define SPEED_DIGITS    9U /* behind the point */

@@ -2,6 +2,7 @@
 #include "tools/weirgen/result.h"
 
 #include "tools/weirctl/format.h"
+#include "tools/weirgen/settle.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,11 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RX_FRAMES 4095U /* of the port's receive queue, which nobody reads */
-#define DRAIN_NS  (50 * (long)WEIR_NS_PER_MS)
+#define RATE_MOST 1000U /* a rate that is off by more than a 1000th was not sent */
 
 json_t *
 weir_result_json(json_t *json)
@@ -95,22 +95,24 @@ cycles_a_frame(const struct weir_transmit *transmit)
 }
 
 json_t *
-weir_result_transmit_json(const struct weir_transmit *transmit, uint64_t port_errors)
+weir_result_transmit_json(const char *kind, const struct weir_transmit *transmit,
+                          uint64_t port_errors)
 {
 	const struct weir_transmit_counts *counts = &transmit->counts;
 	uint64_t ns = weir_transmit_elapsed_ns(transmit), wire = atomic_load(&counts->wire_bytes);
 
 	return weir_result_json(json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:f, s:b, s:I}", "frames",
-	    (json_int_t)atomic_load(&counts->frames), "frame_bytes",
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:f, s:b, s:I}",
+	    "kind", kind, "frames", (json_int_t)atomic_load(&counts->frames), "frame_bytes",
 	    (json_int_t)atomic_load(&counts->frame_bytes), "wire_bytes", (json_int_t)wire,
 	    "elapsed_ns", (json_int_t)ns, "rate_bit_s", (json_int_t)weir_result_rate(wire, ns),
 	    "behind_max_ns", (json_int_t)(atomic_load(&counts->behind_max) / WEIR_TICKS_PER_NS),
 	    "given_up_ns", (json_int_t)(atomic_load(&counts->given_up) / WEIR_TICKS_PER_NS),
 	    "cut_short", (int)atomic_load(&counts->cut_short), "port_full",
 	    (json_int_t)atomic_load(&counts->refused), "port_errors", (json_int_t)port_errors,
-	    "cycles_per_frame", cycles_a_frame(transmit), "huge_pages",
-	    (int)transmit->station->huge_pages, "tsc_hz",
+	    "port_unsent", (json_int_t)transmit->stuck, "returned",
+	    (json_int_t)atomic_load(&counts->returned), "cycles_per_frame",
+	    cycles_a_frame(transmit), "huge_pages", (int)transmit->station->huge_pages, "tsc_hz",
 	    (json_int_t)transmit->station->clock.tsc_hz));
 }
 
@@ -122,6 +124,7 @@ weir_result_transmit_print(const struct weir_transmit *transmit, const struct we
 	uint64_t frames = atomic_load(&counts->frames), wire = atomic_load(&counts->wire_bytes);
 	uint64_t ns = weir_transmit_elapsed_ns(transmit);
 	uint64_t given_up = atomic_load(&counts->given_up) / WEIR_TICKS_PER_NS;
+	uint64_t returned = atomic_load(&counts->returned);
 	enum weir_exit status = WEIR_EXIT_OK;
 
 	if (!options->quiet)
@@ -132,12 +135,25 @@ weir_result_transmit_print(const struct weir_transmit *transmit, const struct we
 		printf("behind the schedule by at most %s\n",
 		       weir_format_duration(atomic_load(&counts->behind_max) / WEIR_TICKS_PER_NS)
 		           .text);
-	if (given_up > 0 && !options->fast)
-		status =
-		    weir_command_fail(WEIR_EXIT_FAILED,
-		                      "fell behind by %s more than --catch-up allows: the rates "
-		                      "asked were not sent",
-		                      weir_format_duration(given_up).text);
+	if (given_up > 0 && !options->fast && !options->quiet)
+		printf("gave up %s: behind by more than --catch-up, all later frames were late by "
+		       "it\n",
+		       weir_format_duration(given_up).text);
+	if (given_up > ns / RATE_MOST && !options->fast)
+		status = weir_command_fail(
+		    WEIR_EXIT_FAILED,
+		    "the rates asked were not sent: %s of %s were given up (see --catch-up)",
+		    weir_format_duration(given_up).text, weir_format_duration(ns).text);
+	if (transmit->config.loop && !options->quiet)
+		printf("%" PRIu64 " frames came back: the port is a loop\n", returned);
+	if (transmit->config.loop && returned != frames)
+		status = weir_command_fail(
+		    WEIR_EXIT_FAILED, "%" PRIu64 " frames came back of %" PRIu64, returned, frames);
+	if (transmit->stuck > 0)
+		status = weir_command_fail(WEIR_EXIT_FAILED,
+		                           "the port still had frames a second after the last: up "
+		                           "to %" PRIu64 " of these were not sent",
+		                           transmit->stuck);
 	if (port_errors > 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED,
 		                           "the port failed to send %" PRIu64 " frames of these",
@@ -157,6 +173,8 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
 {
 	static struct weir_transmit transmit;
 	static struct weir_station station;
+	struct weir_transmit_config made = *config;
+	uint64_t count_before;
 	char error[512];
 	enum weir_exit status =
 	    weir_station_open(options, mtu_bytes, RX_FRAMES, weir_transmit_memory(feed->frame_max),
@@ -164,19 +182,23 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
 
 	if (status != WEIR_EXIT_OK)
 		return weir_command_fail(status, "%s", error);
-	if (weir_transmit_open(&station, config, feed, &transmit) != 0)
+	made.loop = strcmp(station.port.driver, "net_ring") == 0;
+	count_before = weir_settle_count(&station.port);
+	if (!weir_settle_link(&station.port))
+		status = weir_command_fail(WEIR_EXIT_FAILED, "%s: no link", options->device);
+	else if (weir_transmit_open(&station, &made, feed, &transmit) != 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED, "no memory for frames");
 	else if (weir_transmit_start(&transmit) != 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED, "the worker does not start");
 	if (status == WEIR_EXIT_OK) {
 		watch(&transmit, options);
-		/* What waits in the port's ring leaves; a stop would discard it. */
-		(void)nanosleep(&(struct timespec){.tv_nsec = DRAIN_NS}, NULL);
+		transmit.stuck =
+		    weir_settle(&station.port, count_before, atomic_load(&transmit.counts.frames));
 		status = report(context, options, &transmit);
 	}
 	/* What the port still holds goes back to the pool first. */
-	weir_port_stop(&station.port);
+	weir_station_close_port(&station);
 	weir_transmit_close(&transmit);
-	weir_station_close(&station);
+	weir_station_finish();
 	return status;
 }

@@ -30,8 +30,9 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
                                          const struct weir_transmit *transmit),
                 const void *context);
 
-/* What every transmission has in its JSON. */
-json_t *weir_result_transmit_json(const struct weir_transmit *transmit, uint64_t port_errors);
+/* What every transmission has in its JSON, with its kind. */
+json_t *weir_result_transmit_json(const char *kind, const struct weir_transmit *transmit,
+                                  uint64_t port_errors);
 
 /* The lines that a transmission ends with, and the exit status that follows. */
 enum weir_exit weir_result_transmit_print(const struct weir_transmit *transmit,

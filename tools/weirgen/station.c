@@ -111,10 +111,15 @@ weir_station_open(const struct weir_options *options, uint32_t mtu_bytes, uint32
 }
 
 void
-weir_station_close(struct weir_station *station)
+weir_station_close_port(struct weir_station *station)
 {
 	weir_port_stop(&station->port);
 	weir_port_close(&station->port);
+}
+
+void
+weir_station_finish(void)
+{
 	weir_eal_finish();
 }
 

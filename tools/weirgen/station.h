@@ -28,7 +28,10 @@ enum weir_exit weir_station_open(const struct weir_options *options, uint32_t mt
                                  struct weir_station *station, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-void weir_station_close(struct weir_station *station);
+void weir_station_close_port(struct weir_station *station);
+
+/* Ends DPDK. The port is closed. */
+void weir_station_finish(void);
 
 /* Whether SIGINT, SIGTERM or SIGHUP has come, or weir_station_stop was called. Any thread. */
 bool weir_station_stopped(void);

@@ -11,9 +11,11 @@
 #include <rte_mbuf.h>
 #include <string.h>
 
-#define POOL_CACHE 256U
-#define POOL_SPARE 1024U /* frames beside those in the port's ring */
-#define RING_GUESS 4096U /* before the port is open */
+#define POOL_CACHE  256U
+#define LATE_TICKS  (WEIR_NS_PER_S * WEIR_TICKS_PER_NS)
+#define LOOP_ROUNDS 100000U /* at the end, to take what has come back */
+#define POOL_SPARE  1024U   /* frames beside those in the port's ring */
+#define RING_GUESS  4096U   /* before the port is open */
 
 static uint64_t
 buffer_bytes(uint32_t frame_max)
@@ -170,12 +172,27 @@ put_back(struct weir_transmit *transmit, struct stock *stock)
 		rte_pktmbuf_free(stock->mbufs[i]);
 }
 
+/* Takes what has come back. False where nothing has. */
+static inline bool
+take_back(struct weir_transmit *transmit)
+{
+	struct rte_mbuf *mbufs[WEIR_TRANSMIT_BURST];
+	uint32_t n =
+	    rte_eth_rx_burst(transmit->station->port.port_id, 0, mbufs, WEIR_TRANSMIT_BURST);
+
+	if (n > 0) {
+		rte_pktmbuf_free_bulk(mbufs, n);
+		weir_tally_add(&transmit->counts.returned, n);
+	}
+	return n > 0;
+}
+
 static int
 work(void *arg)
 {
 	struct weir_transmit *transmit = arg;
 	struct stock stock = {.next = WEIR_TRANSMIT_BURST};
-	uint64_t end = WEIR_SCHEDULE_NEVER, now = 0, tsc;
+	uint64_t end = WEIR_SCHEDULE_NEVER - LATE_TICKS, now = 0, tsc;
 	bool more = true;
 
 	if (transmit->config.duration_ns > 0)
@@ -183,14 +200,19 @@ work(void *arg)
 		      WEIR_TICKS_PER_NS;
 	transmit->start_tsc = rte_rdtsc();
 	atomic_store(&transmit->counts.last_tsc, transmit->start_tsc);
-	while (more && now <= end && !weir_station_stopped()) {
+	while (more && now <= end + RTE_MIN(stock.given_up, LATE_TICKS) &&
+	       !weir_station_stopped()) {
 		tsc = rte_rdtsc();
 		now = ticks_now(transmit, tsc);
 		if (stock.taken_n == 0)
 			more = take(transmit, &stock, tsc, now);
 		if (stock.taken_n > 0)
 			give(transmit, &stock, tsc);
+		if (transmit->config.loop)
+			(void)take_back(transmit);
 	}
+	for (uint32_t i = 0; transmit->config.loop && i < LOOP_ROUNDS && take_back(transmit); i++)
+		;
 	atomic_store(&transmit->counts.cut_short, more);
 	put_back(transmit, &stock);
 	return 0;

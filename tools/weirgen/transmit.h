@@ -22,10 +22,16 @@ struct weir_feed {
 };
 
 struct weir_transmit_config {
-	bool fast;            /* as fast as possible, whatever is due */
-	bool endless;         /* only a signal ends it: that is no failure then */
-	uint64_t duration_ns; /* ends then at the latest, and catch_up_ns after it; 0: never */
-	uint64_t catch_up_ns; /* time lost beyond this is not made up for */
+	bool fast;    /* as fast as possible, whatever is due */
+	bool endless; /* only a signal ends it: that is no failure then */
+	/*
+	 * 0: never. Otherwise it ends then at the latest; but goes on for catch_up_ns and for what
+	 * was given up, of which at most a second, so that frames are not left out for it.
+	 */
+	uint64_t duration_ns;
+	uint64_t
+	    catch_up_ns; /* time lost beyond this is given up: all that follows is late by it */
+	bool loop;       /* what is sent comes back to the same port: it is taken and counted */
 };
 
 /* Written by the worker, each once a burst. */
@@ -35,6 +41,7 @@ struct weir_transmit_counts {
 	_Atomic uint64_t behind_max, given_up; /* ticks of 1/256 ns */
 	_Atomic uint64_t refused;              /* calls in which the port did not take all */
 	_Atomic bool cut_short;                /* it ended before the feed did */
+	_Atomic uint64_t returned;             /* frames that came back, of a loop */
 };
 
 struct weir_transmit {
@@ -45,6 +52,7 @@ struct weir_transmit {
 	_Atomic uint64_t start_tsc; /* 0: not yet */
 	uint64_t ticks_q56; /* ticks of 1/256 ns in one of the TSC, times 2^56, rounded down */
 	struct weir_transmit_counts counts;
+	uint64_t stuck; /* of the frames that the port took, those that it still had in the end */
 	/* Taken from the feed and not sent: what its own counts have too many. */
 	uint32_t n_unsent;
 	struct weir_taken unsent[WEIR_TRANSMIT_BURST];
@@ -61,7 +69,7 @@ int weir_transmit_open(struct weir_station *station, const struct weir_transmit_
 /* Starts the worker. It ends when the feed does, at the duration's end, or when stopped. */
 int weir_transmit_start(struct weir_transmit *transmit) __attribute__((warn_unused_result));
 
-/* The port is stopped by then. */
+/* The port is closed by then: it may hold frames until it is. */
 void weir_transmit_close(struct weir_transmit *transmit);
 
 /* Nanoseconds from the start to the latest frame. */

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/weirgen/packet_socket.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+static bool
+is_bound(int fd, unsigned int interface)
+{
+	struct sockaddr_ll address;
+	socklen_t size = sizeof(address);
+
+	memset(&address, 0, sizeof(address));
+	return getsockname(fd, (struct sockaddr *)&address, &size) == 0 &&
+	       address.sll_family == AF_PACKET && (unsigned int)address.sll_ifindex == interface;
+}
+
+int
+weir_packet_socket_find(unsigned int interface)
+{
+	DIR *folder = interface == 0 ? NULL : opendir("/proc/self/fd");
+	const struct dirent *entry;
+	int found = -1;
+
+	while (folder != NULL && found < 0 && (entry = readdir(folder)) != NULL) {
+		char *end = NULL;
+		long fd = strtol(entry->d_name, &end, 10);
+
+		if (end != entry->d_name && *end == '\0' && is_bound((int)fd, interface))
+			found = (int)fd;
+	}
+	if (folder != NULL)
+		(void)closedir(folder);
+	return found;
+}
+
+int
+weir_packet_socket_dropped(int socket, uint64_t *frames)
+{
+	struct tpacket_stats stats;
+	socklen_t size = sizeof(stats);
+
+	*frames = 0;
+	memset(&stats, 0, sizeof(stats));
+	/* Which sets the kernel's counts to 0. */
+	if (getsockopt(socket, SOL_PACKET, PACKET_STATISTICS, &stats, &size) != 0)
+		return -errno;
+	*frames = stats.tp_drops;
+	return 0;
+}
+
+int
+weir_packet_socket_flush(int socket, uint32_t timeout_ms)
+{
+	const struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
+
+	if (setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0)
+		return -errno;
+	/* Without MSG_DONTWAIT, which the driver uses, this ends when nothing waits any more. */
+	if (sendto(socket, NULL, 0, 0, NULL, 0) < 0)
+		return -errno;
+	return 0;
+}

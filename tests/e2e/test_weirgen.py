@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """weirgen, judged at the other end of a wire: by tcpdump, and by what was made to be lost."""
 
+import itertools
 import json
+import os
 import random
+import signal
 import subprocess
+import time
+from pathlib import Path
 
 import lab as laboratory
 import pytest
 import test_captures
 
 WEIRGEN = laboratory.BUILD / "weirgen"
+REPORT = Path(__file__).parents[2] / "tools/report"
 MIXED = """\
 seed: 11
 duration: 1 s
@@ -46,24 +52,38 @@ RECEIVING = ["receive", "--port", "net_af_packet0,iface=net0,framecnt=8192"]
 FIXED = "seed: 5\nstreams:\n  - {name: steady, rate: %s, size: %d}\n"
 
 
+numbers = itertools.count()
+
+
 def weirgen(lab, host, *arguments, sends=True):
     """Starts one; a sender polls away from a receiver."""
     worker = ["--worker", "1", "--control", "0"] if sends else ["--worker", "0", "--control", "1"]
-    weirgen.number += 1
-    return lab.start(host, [WEIRGEN, *arguments, *worker], f"weirgen{weirgen.number}.log")
+    return lab.start(host, [WEIRGEN, *arguments, *worker], f"weirgen{next(numbers)}.log")
 
 
-weirgen.number = 0
+def finish(process, *status):
+    assert process.child.wait(60) in (status or (0,)), process.text()
 
 
-def finish(process, status=0):
-    assert process.child.wait(60) == status, process.text()
+def sender(lab, *arguments, port="net_af_packet0,iface=out0"):
+    return weirgen(lab, "box", *arguments, "--port", port, "--json", lab.folder / "sent.json")
 
 
-def send(lab, *arguments, status=0):
-    """Runs a sender in the box to its end. Returns its JSON."""
-    result = lab.folder / "sent.json"
-    finish(weirgen(lab, "box", *arguments, "--port", "net_af_packet0,iface=out0", "--json", result), status)
+def sent(lab):
+    return json.loads((lab.folder / "sent.json").read_text())
+
+
+def send(lab, *arguments, port="net_af_packet0,iface=out0"):
+    """Runs a sender in the box to its end, whatever its CPU is kept from. Returns its JSON."""
+    finish(sender(lab, *arguments, "--catch-up", "500 ms", port=port))
+    return sent(lab)
+
+
+def received(process, lab, *status):
+    """The JSON of a receiver that ends, which tools/report takes too."""
+    finish(process, *status)
+    result = lab.folder / "result.json"
+    laboratory.run(REPORT, result, "-o", lab.folder / "report.html")
     return json.loads(result.read_text())
 
 
@@ -163,13 +183,15 @@ def test_receive_counts(wire):
                        "100 ms", "--duration", "30 s", sends=False)
     receiver.wait_for("receiving on", 20)
     told = send(wire, "replay", spoilt, "--rate", "20 Mbit/s")
-    finish(receiver)
-    seen = json.loads(result.read_text())
+    seen = received(receiver, wire)
+    assert (told["kind"], seen["kind"]) == ("weirgen.replay", "weirgen.receive")
     assert told["frames"] == seen["frames"] == seen["stamped"] == len(left)
+    assert seen["port_missed"] == told["port_unsent"] == 0
     assert told["wire_bytes"] == seen["wire_bytes"] == len(left) * 224
     flow, = seen["flows"]
     assert {key: flow[key] for key in counts} == counts
-    assert flow["first"] == 0 and flow["highest"] == 3999 and flow["stale"] == 0 and flow["reorder_max"] >= 3
+    assert flow["first"] == 0 and flow["highest"] == 3999 and flow["reorder_max"] >= 3
+    assert flow["stale"] == flow["stray"] == flow["early"] == 0
     assert flow["latency"]["count"] == len(left) and flow["latency_kind"] == "variation"
     window, = seen["windows"]
     assert 224 <= window["at_least_bytes"] <= window["at_most_bytes"] <= seen["wire_bytes"]
@@ -183,25 +205,185 @@ def converted(lab, path):
     return output
 
 
-def test_receive_judges(wire):
-    """A limit that does not hold is a failure, one that holds is none; by the sender's own rate."""
+def judge(wire, limit, *sending, framecnt=8192):
+    """Starts a receiver that judges by a limit, and a sender that keeps to 20 Mbit/s for a second."""
     path = profile(wire, FIXED.replace("size:", "stamp: live, size:") % ("20 Mbit/s", 1000))
-    result = wire.folder / "result.json"
-    for limit, status in (("19 Mbit/s + 1 KB", 1), ("30 Mbit/s + 30 MB", 0)):
-        receiver = weirgen(wire, "internet", *RECEIVING, "--idle", "500 ms",
-                           "--limit", limit, "--json", result, "--duration", "30 s", sends=False)
-        receiver.wait_for("receiving on", 20)
-        send(wire, "send", path, "--duration", "1 s")
-        finish(receiver, status)
-        seen = json.loads(result.read_text())
-        judged, = seen["limits"]
-        assert judged["excess_at_least_bytes"] <= judged["excess_bytes"] <= judged["excess_at_most_bytes"]
-        assert ("more than" in receiver.text()) == (status == 1)
-        # 20 Mbit/s against 19 for a second, less what the machine held back.
-        assert status == 0 or judged["excess_bytes"] > 50000
-        flow, = seen["flows"]
-        assert flow["lost"] == 0 and flow["latency_kind"] == "one way"
-        assert 0 < flow["latency"]["min_ns"] < 1e9
+    port = f"net_af_packet0,iface=net0,framecnt={framecnt}" + ("" if framecnt > 256 else ",blocksz=4096")
+    receiver = weirgen(wire, "internet", "receive", "--port", port, "--idle", "500 ms", "--limit", limit, "--window",
+                       "1 ms", "--json", wire.folder / "result.json", "--duration", "30 s", sends=False)
+    receiver.wait_for("receiving on", 20)
+    return receiver, sender(wire, "send", path, "--duration", "1 s", *sending)
+
+
+def keep_from_cpu(process, times):
+    """As a busy machine does."""
+    for _ in range(times):
+        os.kill(process.child.pid, signal.SIGSTOP)
+        time.sleep(0.15)
+        os.kill(process.child.pid, signal.SIGCONT)
+        time.sleep(0.05)
+
+
+# What a sender that catches up for 1 ms at most may be ahead by: that, its burst of 32 frames which it
+# may have been kept from sending until then, and the frame under way.
+AHEAD = 33 * 1024 + 2500
+
+
+def test_receive_judges(wire):
+    """A limit that does not hold is a failure, by the sender's own rate."""
+    receiver, running = judge(wire, "19 Mbit/s + 1 KB", "--catch-up", "500 ms")
+    finish(running)
+    seen = received(receiver, wire, 1)
+    judged, = seen["limits"]
+    assert judged["excess_at_least_bytes"] <= judged["excess_bytes"] <= judged["excess_at_most_bytes"]
+    assert "more than" in receiver.text()
+    # 20 Mbit/s against 19 for a second, less what the machine held back.
+    assert judged["excess_bytes"] > 50000
+    flow, = seen["flows"]
+    assert flow["lost"] == 0 and flow["latency_kind"] == "one way"
+    assert 0 < flow["latency"]["min_ns"] < 1e9
+
+
+def test_receive_accuses_nobody(wire):
+    """A receiver that is kept from its CPU, for far longer than the burst takes, holds nothing against an honest rate."""
+    receiver, running = judge(wire, f"20 Mbit/s + {AHEAD} B")
+    time.sleep(0.9)
+    keep_from_cpu(receiver, 3)
+    finish(running, 0, 1)  # it may itself be kept from its CPU
+    seen = received(receiver, wire)
+    judged, = seen["limits"]
+    window, = seen["windows"]
+    assert seen["frames"] == sent(wire)["frames"] == 2441 and seen["look_max_ns"] > 100e6
+    assert judged["excess_at_least_bytes"] <= AHEAD < judged["excess_at_most_bytes"]
+    assert window["at_least_bytes"] <= 2500 + AHEAD < window["at_most_bytes"]
+
+
+def test_sender_kept_from_its_cpu(wire):
+    """It gives up what it lost, says so, and sends no burst for it; nothing is left out."""
+    receiver, running = judge(wire, f"20 Mbit/s + {AHEAD} B")
+    time.sleep(0.9)
+    keep_from_cpu(running, 3)
+    finish(running, 1)
+    assert "given up" in running.text() and sent(wire)["given_up_ns"] > 100e6
+    seen = received(receiver, wire)
+    assert seen["frames"] == sent(wire)["frames"] == 2441
+
+
+def test_receiver_misses(wire):
+    """Frames that find no room are counted, and no limit is said to hold without them."""
+    receiver, running = judge(wire, "1 Gbit/s + 10 MB", "--catch-up", "500 ms", framecnt=64)
+    time.sleep(0.9)
+    keep_from_cpu(receiver, 3)
+    finish(running)
+    seen = received(receiver, wire, 1)
+    assert seen["port_missed"] > 0 and "frames were missed" in receiver.text()
+    assert seen["frames"] + seen["port_missed"] == sent(wire)["frames"] == 2441
+    assert seen["flows"][0]["lost"] <= seen["port_missed"]
+
+
+def test_slow_interface(wire):
+    """An interface that sends slower than it is given frames: those that count as sent have left in the end."""
+    laboratory.run(*wire.exec("box"), "tc", "qdisc", "add", "dev", "out0", "root", "tbf", "rate", "100mbit", "burst",
+                   "16kb", "limit", "100mb")
+    before, _ = wire.kernel_count("internet", "net0")
+    told = send(wire, "send", profile(wire, FIXED % ("1 Gbit/s", 1500)), "--fast", "--count", "3000")
+    after, _ = wire.kernel_count("internet", "net0")
+    assert after - before == told["frames"] == 3000
+
+
+def memif(lab, text, *arguments, busy=False):
+    """Sends from one process to another by shared memory. Returns what both say."""
+    lab.add_host("internet")
+    port = f"net_memif0,socket={lab.folder}/memif.sock,socket-abstract=no,role="
+    receiver = weirgen(lab, "internet", "receive", "--port", port + "server", "--idle", "1 s", "--json",
+                       lab.folder / "result.json", "--duration", "40 s", sends=False)
+    receiver.wait_for("receiving on", 20)
+    running = sender(lab, "send", profile(lab, text), *arguments, "--catch-up", "500 ms", port=port + "client")
+    if busy:
+        time.sleep(0.9)
+        os.kill(receiver.child.pid, signal.SIGSTOP)
+        time.sleep(0.7)
+        os.kill(receiver.child.pid, signal.SIGCONT)
+    finish(running)
+    told, seen = sent(lab), received(receiver, lab)
+    flow, = seen["flows"]
+    assert told["frames"] == seen["frames"] == flow["frames"]
+    assert told["wire_bytes"] == seen["wire_bytes"] == told["frames"] * 324
+    assert (flow["first"], flow["highest"], flow["lost"]) == (0, told["frames"] - 1, 0)
+    return told, seen
+
+
+def test_memif(lab):
+    told, _ = memif(lab, FIXED % ("20 Mbit/s", 300), "--duration", "1 s")
+    assert told["frames"] == 7716
+
+
+def test_memif_fast(lab):
+    """Faster than the receiver can: the ring is full all the time, and nothing is lost."""
+    told, _ = memif(lab, FIXED % ("20 Mbit/s", 300), "--fast", "--count", "200000")
+    assert told["frames"] == 200000
+
+
+def test_memif_late(lab):
+    """All frames still lie in the ring when the last was sent, and the receiver takes them later."""
+    memif(lab, FIXED.replace("size:", "start: 1 s, size:") % ("1 Gbit/s", 300), "--count", "500", busy=True)
+
+
+def test_ring(lab):
+    """A ring is a loop: what is sent comes back, more than the ring holds."""
+    told = send(lab, "send", profile(lab, FIXED % ("100 Mbit/s", 300)), "--count", "20000", port="net_ring0")
+    assert told["frames"] == told["returned"] == 20000 and told["kind"] == "weirgen.send"
+
+
+def test_no_link(lab):
+    """Nobody at the other end: one line, not a burst of frames for later."""
+    running = sender(lab, "send", profile(lab, FIXED % ("100 Mbit/s", 300)), "--count", "10",
+                     port=f"net_memif0,socket={lab.folder}/memif.sock,socket-abstract=no,role=server")
+    time.sleep(1.5)
+    assert running.running()  # it waits for it
+    running.child.send_signal(signal.SIGINT)
+    finish(running, 1)
+    assert running.text().endswith(": no link\n")
+
+
+def test_outputs(folder):
+    """What is written replaces nothing that is read, follows no link, and is whole or not there."""
+    text, known = FIXED % ("10 Mbit/s", 300), folder / "known"
+    path, link, output = folder / "p.yaml", folder / "link.pcap", folder / "out.pcap"
+    path.write_text(text)
+    known.write_text("precious")
+    link.symlink_to(known)
+    hard = folder / "hard"
+    hard.hardlink_to(path)
+
+    def write(*arguments, count="10"):
+        return subprocess.run([WEIRGEN, "send", path, "--count", count, "--quiet", *arguments], cwd=folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+
+    for where in (path, "p.yaml", hard, link, folder):
+        for option in ("--write", "--json"):
+            other = ["--write", output] if option == "--json" else []
+            done = write(option, where, *other)
+            assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert write("--write", output, "--json", output).returncode == 2
+    assert path.read_text() == text and known.read_text() == "precious" and not output.exists()
+    # Stopped amid: what was there stays, and nothing else.
+    output.write_text("older")
+    output.chmod(0o640)
+    with subprocess.Popen([WEIRGEN, "send", path, "--count", "1000000000", "--write", output], stderr=subprocess.PIPE,
+                          text=True) as process:
+        end = time.monotonic() + 20
+        while not list(folder.glob(".out.pcap.*")) and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert "stopped before the end" in process.communicate(timeout=30)[1] and process.returncode == 1
+    assert output.read_text() == "older"
+    assert write("--write", "out.pcap", "--json", "out.json").returncode == 0
+    assert output.stat().st_size == 24 + 10 * 316 and output.stat().st_mode & 0o777 == 0o640
+    assert json.loads((folder / "out.json").read_text())["frames"] == 10
+    assert {entry.name for entry in folder.iterdir()} == {"p.yaml", "known", "link.pcap", "hard", "out.pcap", "out.json"}
+    assert write("--write", "/dev/null").returncode == 0 and Path("/dev/null").is_char_device()
 
 
 def test_replay_captures(wire):

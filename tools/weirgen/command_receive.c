@@ -354,7 +354,7 @@ listen_and_tell(struct weir_listen *listen, const struct weir_options *options)
 		print_all(listen, stdout);
 	verdict = judge(listen, options);
 	if (options->json != NULL &&
-	    weir_result_write(result_json(listen, options), options->json) != WEIR_EXIT_OK)
+	    weir_result_write(result_json(listen, options), options) != WEIR_EXIT_OK)
 		status = WEIR_EXIT_FAILED;
 	return status != WEIR_EXIT_OK ? status : verdict;
 }

@@ -43,7 +43,7 @@ report(const void *context, const struct weir_options *options,
 	    weir_result_json(json_pack("{s:I, s:I}", "oversize", (json_int_t)skipped.oversize,
 	                               "runt", (json_int_t)skipped.runts)));
 	json_object_set_new(json, "cut", json_integer((json_int_t)skipped.cut));
-	return weir_result_write(json, options->json) == WEIR_EXIT_OK ? status : WEIR_EXIT_FAILED;
+	return weir_result_write(json, options) == WEIR_EXIT_OK ? status : WEIR_EXIT_FAILED;
 }
 
 static enum weir_exit

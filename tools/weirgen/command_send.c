@@ -2,6 +2,7 @@
 #include "tools/weirgen/result.h"
 
 #include "tools/weirctl/format.h"
+#include "tools/weirgen/output.h"
 #include "tools/weirgen/stamp.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WRITE_MANY 64U
 #define SNAP_BYTES 65535
@@ -134,34 +136,68 @@ write_frames(struct weir_generator *generator, pcap_dumper_t *dumper)
 
 			pcap_dump((u_char *)dumper, &header, frames[i]);
 		}
-	} while (n > 0 && ferror(pcap_dump_file(dumper)) == 0);
+	} while (n > 0 && !weir_station_stopped() && ferror(pcap_dump_file(dumper)) == 0);
 	return pcap_dump_flush(dumper) == 0 && ferror(pcap_dump_file(dumper)) == 0
 	           ? WEIR_EXIT_OK
 	           : WEIR_EXIT_FAILED;
+}
+
+/* The file of --write: "-" is standard output. */
+static enum weir_exit
+write_capture(const struct weir_options *options, pcap_t *pcap, struct weir_generator *generator)
+{
+	bool standard = strcmp(options->output, "-") == 0;
+	struct weir_output output = {.fd = -1};
+	pcap_dumper_t *dumper;
+	enum weir_exit status;
+	char error[512];
+	FILE *file;
+	int result;
+
+	weir_station_catch_signals();
+	if (!standard &&
+	    weir_output_open(options->output, options->file, &output, error, sizeof(error)) != 0)
+		return weir_command_fail(WEIR_EXIT_FAILED, "%s", error);
+	file = standard ? stdout : fdopen(output.fd, "w");
+	dumper = file == NULL ? NULL : pcap_dump_fopen(pcap, file);
+	status = dumper == NULL ? WEIR_EXIT_FAILED : write_frames(generator, dumper);
+	if (status != WEIR_EXIT_OK && !weir_station_stopped())
+		(void)weir_command_fail(status, "%s: %s", options->output, strerror(errno));
+	if (dumper != NULL && !standard)
+		pcap_dump_close(dumper);
+	else if (!standard)
+		(void)(file != NULL ? fclose(file) : close(output.fd));
+	if (weir_station_stopped())
+		status =
+		    weir_command_fail(WEIR_EXIT_FAILED, "stopped before the end of the traffic");
+	if (status != WEIR_EXIT_OK) {
+		weir_output_drop(&output);
+		return status;
+	}
+	result = weir_output_keep(&output);
+	if (result != 0)
+		return weir_command_fail(WEIR_EXIT_FAILED, "%s: %s", options->output,
+		                         strerror(-result));
+	return WEIR_EXIT_OK;
 }
 
 static enum weir_exit
 write_file(const struct weir_options *options, const struct weir_profile *profile,
            struct weir_generator *generator)
 {
-	pcap_t *pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, SNAP_BYTES,
-	                                                    PCAP_TSTAMP_PRECISION_NANO);
-	pcap_dumper_t *dumper = pcap == NULL ? NULL : pcap_dump_open(pcap, options->output);
-	enum weir_exit status = WEIR_EXIT_FAILED;
 	struct weir_generated_totals totals[WEIR_PROFILE_STREAMS_MAX], sum = {0};
+	enum weir_exit status;
+	pcap_t *pcap;
 
 	if (!has_end(profile))
-		status = weir_command_fail(WEIR_EXIT_USAGE,
-		                           "--write: expected a profile with a duration or count");
-	else if (dumper == NULL)
-		status = weir_command_fail(WEIR_EXIT_FAILED, "%s: %s", options->output,
-		                           pcap == NULL ? "out of memory" : pcap_geterr(pcap));
-	else if ((status = write_frames(generator, dumper)) != WEIR_EXIT_OK)
-		status = weir_command_fail(status, "%s: %s", options->output, strerror(errno));
-	if (dumper != NULL)
-		pcap_dump_close(dumper);
-	if (pcap != NULL)
-		pcap_close(pcap);
+		return weir_command_fail(WEIR_EXIT_USAGE,
+		                         "--write: expected a profile with a duration or count");
+	pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, SNAP_BYTES,
+	                                            PCAP_TSTAMP_PRECISION_NANO);
+	if (pcap == NULL)
+		return weir_command_fail(WEIR_EXIT_FAILED, "out of memory");
+	status = write_capture(options, pcap, generator);
+	pcap_close(pcap);
 	if (status != WEIR_EXIT_OK)
 		return status;
 	sum_streams(generator, profile, NULL, totals);
@@ -170,7 +206,7 @@ write_file(const struct weir_options *options, const struct weir_profile *profil
 		sum.frame_bytes += totals[i].frame_bytes;
 		sum.wire_bytes += totals[i].wire_bytes;
 	}
-	if (!options->quiet) {
+	if (!options->quiet && strcmp(options->output, "-") != 0) {
 		printf("wrote %" PRIu64 " frames, %" PRIu64 " wire bytes\n", sum.frames,
 		       sum.wire_bytes);
 		print_streams(profile, totals);
@@ -183,7 +219,7 @@ write_file(const struct weir_options *options, const struct weir_profile *profil
 	        (json_int_t)sum.frames, "frame_bytes", (json_int_t)sum.frame_bytes, "wire_bytes",
 	        (json_int_t)sum.wire_bytes, "seed", (json_int_t)profile->seed, "streams",
 	        streams_json(profile, totals, options->first_flow))),
-	    options->json);
+	    options);
 }
 
 /* What a run is about. */
@@ -211,7 +247,7 @@ report(const void *context, const struct weir_options *options,
 	json = weir_result_transmit_json("weirgen.send", transmit, errors);
 	json_object_set_new(json, "seed", json_integer((json_int_t)profile->seed));
 	json_object_set_new(json, "streams", streams_json(profile, totals, options->first_flow));
-	return weir_result_write(json, options->json) == WEIR_EXIT_OK ? status : WEIR_EXIT_FAILED;
+	return weir_result_write(json, options) == WEIR_EXIT_OK ? status : WEIR_EXIT_FAILED;
 }
 
 static enum weir_exit

@@ -4,6 +4,7 @@
  */
 #include "tools/weirgen/help.h"
 #include "tools/weirgen/options.h"
+#include "tools/weirgen/output.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -76,6 +77,31 @@ find_command(const char *name)
 	return NULL;
 }
 
+/* Before anything is done: what is written must not be what is read, nor each other. */
+static bool
+check_outputs(const struct weir_options *options)
+{
+	const char *paths[] = {options->output, options->json};
+	char error[512];
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (paths[i] == NULL || strcmp(paths[i], "-") == 0)
+			continue;
+		if (weir_output_check(paths[i], options->file, error, sizeof(error)) == 0)
+			continue;
+		(void)weir_command_fail(WEIR_EXIT_USAGE, "%s", error);
+		return false;
+	}
+	if (options->output == NULL || options->json == NULL ||
+	    strcmp(options->output, options->json) != 0)
+		return true;
+	(void)weir_command_fail(WEIR_EXIT_USAGE,
+	                        "--json: %s: expected another file than that of "
+	                        "--write or --capture",
+	                        options->json);
+	return false;
+}
+
 static enum weir_exit
 run_command(const struct command *command, int n_operands, char **operands,
             struct weir_options *options)
@@ -97,7 +123,7 @@ run_command(const struct command *command, int n_operands, char **operands,
 		                         command->name, command->name);
 	if (options->device != NULL && options->output != NULL && command->operand != NULL)
 		return weir_command_fail(WEIR_EXIT_USAGE, "--write: expected no --port beside it");
-	return command->run(options);
+	return check_outputs(options) ? command->run(options) : WEIR_EXIT_USAGE;
 }
 
 static enum weir_exit

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/weirgen/pcapng.h"
 
+#include "tools/weirgen/output.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -21,7 +22,7 @@
 struct weir_pcapng {
 	struct weir_listen_capture capture;
 	rte_pcapng_t *file;
-	int fd; /* the file's as well: to see whether it can be written */
+	struct weir_output output; /* its fd is the file's as well */
 };
 
 /* Set before the worker starts: rte_pcapng turns ticks into time by DPDK's rounded frequency. */
@@ -68,14 +69,12 @@ weir_pcapng_open(const char *path, const struct weir_station *station,
                  size_t error_size)
 {
 	struct weir_pcapng *made = calloc(1, sizeof(*made));
+	int result;
 
 	if (made == NULL)
 		return -ENOMEM;
-	made->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (made->fd < 0) {
-		int result = -errno;
-
-		snprintf(error, error_size, "%s: %s", path, strerror(-result));
+	result = weir_output_open(path, NULL, &made->output, error, error_size);
+	if (result != 0) {
 		free(made);
 		return result;
 	}
@@ -85,12 +84,13 @@ weir_pcapng_open(const char *path, const struct weir_station *station,
 	made->capture.ring = rte_ring_create("weirgen_capture", RING_SIZE, station->port.node,
 	                                     RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (made->capture.pool != NULL && made->capture.ring != NULL)
-		made->file = open_unowned(made->fd, station->port.port_id);
+		made->file = open_unowned(made->output.fd, station->port.port_id);
 	if (made->file == NULL) {
 		snprintf(error, error_size, "%s: %s", path, rte_strerror(rte_errno));
 		rte_ring_free(made->capture.ring);
 		rte_mempool_free(made->capture.pool);
-		(void)close(made->fd);
+		(void)close(made->output.fd);
+		weir_output_drop(&made->output);
 		free(made);
 		return -EIO;
 	}
@@ -140,16 +140,18 @@ weir_pcapng_write(struct weir_pcapng *pcapng)
 int
 weir_pcapng_close(struct weir_pcapng *pcapng)
 {
-	int result = weir_pcapng_write(pcapng);
+	int result = weir_pcapng_write(pcapng), kept;
 
 	/* What is left after a failure. */
 	for (void *copy; rte_ring_sc_dequeue(pcapng->capture.ring, &copy) == 0;)
 		rte_pktmbuf_free(copy);
-	if (result == 0 && fsync(pcapng->fd) != 0 && errno != EINVAL && errno != EROFS)
+	if (result == 0 && fsync(pcapng->output.fd) != 0 && errno != EINVAL && errno != EROFS)
 		result = -errno;
 	rte_pcapng_close(pcapng->file);
+	/* Also where a write failed: what there is of a capture can be of use. */
+	kept = weir_output_keep(&pcapng->output);
 	rte_ring_free(pcapng->capture.ring);
 	rte_mempool_free(pcapng->capture.pool);
 	free(pcapng);
-	return result;
+	return result != 0 ? result : kept;
 }

@@ -2,6 +2,7 @@
 #include "tools/weirgen/result.h"
 
 #include "tools/weirctl/format.h"
+#include "tools/weirgen/output.h"
 #include "tools/weirgen/settle.h"
 
 #include <errno.h>
@@ -25,19 +26,47 @@ weir_result_json(json_t *json)
 	return json;
 }
 
-enum weir_exit
-weir_result_write(json_t *json, const char *path)
+static bool
+write_json(const json_t *json, FILE *out)
 {
-	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
-	bool good =
-	    out != NULL && json_dumpf(json, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
+	return json_dumpf(json, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF &&
+	       fflush(out) == 0;
+}
 
-	if (out != NULL && (out == stdout ? fflush(out) : fclose(out)) != 0)
-		good = false;
+enum weir_exit
+weir_result_write(json_t *json, const struct weir_options *options)
+{
+	struct weir_output output;
+	char error[512];
+	FILE *out;
+	int result = 0;
+
+	if (strcmp(options->json, "-") == 0) {
+		result = write_json(json, stdout) ? 0 : -errno;
+		json_decref(json);
+		return result == 0 ? WEIR_EXIT_OK
+		                   : weir_command_fail(WEIR_EXIT_FAILED, "standard output: %s",
+		                                       strerror(-result));
+	}
+	if (weir_output_open(options->json, options->file, &output, error, sizeof(error)) != 0) {
+		json_decref(json);
+		return weir_command_fail(WEIR_EXIT_FAILED, "%s", error);
+	}
+	out = fdopen(output.fd, "w");
+	if (out == NULL || !write_json(json, out))
+		result = -errno;
 	json_decref(json);
-	if (good)
+	if (out == NULL)
+		(void)close(output.fd);
+	else if (fclose(out) != 0 && result == 0)
+		result = -errno;
+	if (result == 0)
+		result = weir_output_keep(&output);
+	else
+		weir_output_drop(&output);
+	if (result == 0)
 		return WEIR_EXIT_OK;
-	return weir_command_fail(WEIR_EXIT_FAILED, "%s: %s", path, strerror(errno));
+	return weir_command_fail(WEIR_EXIT_FAILED, "%s: %s", options->json, strerror(-result));
 }
 
 uint64_t

@@ -10,8 +10,8 @@
 /* json, or the end of the process when memory ran out. */
 json_t *weir_result_json(json_t *json);
 
-/* Writes an object to a file, or to standard output where it is "-". Takes it. */
-enum weir_exit weir_result_write(json_t *json, const char *path);
+/* Writes an object to --json's file, or to standard output where that is "-". Takes it. */
+enum weir_exit weir_result_write(json_t *json, const struct weir_options *options);
 
 /* Bits a second, rounded down; 0 where no time has passed. */
 uint64_t weir_result_rate(uint64_t bytes, uint64_t ns);

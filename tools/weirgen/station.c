@@ -34,8 +34,8 @@ weir_station_stop(void)
 	atomic_store(&stopped, true);
 }
 
-static void
-catch_signals(void)
+void
+weir_station_catch_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 
@@ -106,7 +106,7 @@ weir_station_open(const struct weir_options *options, uint32_t mtu_bytes, uint32
 		weir_eal_finish();
 		return result == -ENODEV || result == -EINVAL ? WEIR_EXIT_USAGE : WEIR_EXIT_FAILED;
 	}
-	catch_signals();
+	weir_station_catch_signals();
 	return WEIR_EXIT_OK;
 }
 

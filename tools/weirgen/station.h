@@ -33,6 +33,9 @@ void weir_station_close_port(struct weir_station *station);
 /* Ends DPDK. The port is closed. */
 void weir_station_finish(void);
 
+/* Has SIGINT, SIGTERM and SIGHUP end a command that opens no station. */
+void weir_station_catch_signals(void);
+
 /* Whether SIGINT, SIGTERM or SIGHUP has come, or weir_station_stop was called. Any thread. */
 bool weir_station_stopped(void);
 void weir_station_stop(void);

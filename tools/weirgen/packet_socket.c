@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -53,6 +55,27 @@ weir_packet_socket_dropped(int socket, uint64_t *frames)
 		return -errno;
 	*frames = stats.tp_drops;
 	return 0;
+}
+
+struct weir_packet_interface
+weir_packet_socket_interface(unsigned int interface)
+{
+	struct ifaddrs *list = NULL;
+	struct weir_packet_interface told = {0};
+
+	if (getifaddrs(&list) != 0)
+		return told;
+	for (const struct ifaddrs *entry = list; entry != NULL; entry = entry->ifa_next) {
+		const struct sockaddr_ll *address = (const void *)entry->ifa_addr;
+		const struct rtnl_link_stats *stats = entry->ifa_data;
+
+		if (address != NULL && stats != NULL && address->sll_family == AF_PACKET &&
+		    (unsigned int)address->sll_ifindex == interface)
+			told = (struct weir_packet_interface){stats->tx_packets,
+			                                      stats->tx_dropped + stats->tx_errors};
+	}
+	freeifaddrs(list);
+	return told;
 }
 
 int

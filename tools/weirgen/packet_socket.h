@@ -17,10 +17,18 @@ int weir_packet_socket_find(unsigned int interface) __attribute__((warn_unused_r
  */
 int weir_packet_socket_dropped(int socket, uint64_t *frames) __attribute__((warn_unused_result));
 
+/* What an interface says that it has sent, and tried to and dropped. */
+struct weir_packet_interface {
+	uint32_t sent, dropped; /* frames, modulo 2^32 */
+};
+
+/* Asks an interface (its index). All 0 where that can't be. */
+struct weir_packet_interface weir_packet_socket_interface(unsigned int interface);
+
 /*
  * Has the kernel send what waits in the socket's ring, and waits until all of it has left the
- * interface, at most timeout_ms. Nobody sends meanwhile. Returns 0, -EAGAIN when the time is over,
- * or another -errno: there may be frames left then.
+ * interface, at most timeout_ms. Nobody sends meanwhile. Returns 0; -EAGAIN when the time is over;
+ * -ENOBUFS where the interface takes no more at the moment; or another -errno.
  */
 int weir_packet_socket_flush(int socket, uint32_t timeout_ms) __attribute__((warn_unused_result));
 

@@ -179,10 +179,11 @@ weir_result_transmit_print(const struct weir_transmit *transmit, const struct we
 		status = weir_command_fail(
 		    WEIR_EXIT_FAILED, "%" PRIu64 " frames came back of %" PRIu64, returned, frames);
 	if (transmit->stuck > 0)
-		status = weir_command_fail(WEIR_EXIT_FAILED,
-		                           "the port still had frames a second after the last: up "
-		                           "to %" PRIu64 " of these were not sent",
-		                           transmit->stuck);
+		status = weir_command_fail(
+		    WEIR_EXIT_FAILED,
+		    "up to %" PRIu64
+		    " of these were not sent: dropped, or still in the port's ring after a second",
+		    transmit->stuck);
 	if (port_errors > 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED,
 		                           "the port failed to send %" PRIu64 " frames of these",
@@ -203,7 +204,7 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
 	static struct weir_transmit transmit;
 	static struct weir_station station;
 	struct weir_transmit_config made = *config;
-	uint64_t count_before;
+	struct weir_settle settle;
 	char error[512];
 	enum weir_exit status =
 	    weir_station_open(options, mtu_bytes, RX_FRAMES, weir_transmit_memory(feed->frame_max),
@@ -212,7 +213,7 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
 	if (status != WEIR_EXIT_OK)
 		return weir_command_fail(status, "%s", error);
 	made.loop = strcmp(station.port.driver, "net_ring") == 0;
-	count_before = weir_settle_count(&station.port);
+	weir_settle_begin(&station.port, &settle);
 	if (!weir_settle_link(&station.port))
 		status = weir_command_fail(WEIR_EXIT_FAILED, "%s: no link", options->device);
 	else if (weir_transmit_open(&station, &made, feed, &transmit) != 0)
@@ -222,7 +223,7 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
 	if (status == WEIR_EXIT_OK) {
 		watch(&transmit, options);
 		transmit.stuck =
-		    weir_settle(&station.port, count_before, atomic_load(&transmit.counts.frames));
+		    weir_settle(&station.port, &settle, atomic_load(&transmit.counts.frames));
 		status = report(context, options, &transmit);
 	}
 	/* What the port still holds goes back to the pool first. */

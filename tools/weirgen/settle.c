@@ -2,9 +2,9 @@
 #include "tools/weirgen/settle.h"
 
 #include "drivers/clock.h"
-#include "tools/weirgen/packet_socket.h"
 #include "tools/weirgen/station.h"
 
+#include <errno.h>
 #include <rte_ethdev.h>
 #include <string.h>
 #include <time.h>
@@ -21,22 +21,56 @@ sleep_for(uint64_t ns)
 	(void)nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
 }
 
-uint64_t
-weir_settle_count(const struct weir_port *port)
+void
+weir_settle_begin(const struct weir_port *port, struct weir_settle *settle)
 {
 	struct rte_eth_stats stats = {0};
 
-	return rte_eth_stats_get(port->port_id, &stats) == 0 ? stats.opackets + stats.oerrors : 0;
+	(void)rte_eth_stats_get(port->port_id, &stats);
+	*settle = (struct weir_settle){stats.opackets, stats.oerrors,
+	                               weir_packet_socket_interface(port->interface)};
+}
+
+/*
+ * What the driver has given the kernel counts as sent, but its last call may have left frames in
+ * the socket's ring, and the interface may have dropped them. Where nothing hints at either, what
+ * the interface counts is not asked: others may use it too.
+ */
+static uint64_t
+settle_kernel(const struct weir_port *port, const struct weir_settle *begun, uint64_t frames)
+{
+	int socket = weir_packet_socket_find(port->interface), result = -ENOENT;
+	uint64_t end_ns = weir_clock_raw_ns() + LEAVE_NS;
+	struct weir_settle now;
+	uint32_t unsent;
+
+	do {
+		if (result == -ENOBUFS)
+			sleep_for(STEP_NS);
+		if (socket >= 0)
+			result = weir_packet_socket_flush(socket, LEAVE_NS / WEIR_NS_PER_MS);
+	} while (result == -ENOBUFS && weir_clock_raw_ns() < end_ns);
+	weir_settle_begin(port, &now);
+	if (result == 0 && now.kernel.dropped == begun->kernel.dropped)
+		return 0;
+	unsent = (uint32_t)(frames - (now.errors - begun->errors)) -
+	         (now.kernel.sent - begun->kernel.sent);
+	/* Others have sent as well. */
+	if (unsent > frames)
+		unsent = 0;
+	return result == 0 ? unsent : RTE_MAX(unsent, 1U);
 }
 
 /* By the port's own count: of a NIC, of what its hardware has sent. */
 static uint64_t
-settle_by_count(const struct weir_port *port, uint64_t count_before, uint64_t frames)
+settle_by_count(const struct weir_port *port, const struct weir_settle *begun, uint64_t frames)
 {
 	uint64_t end_ns = weir_clock_raw_ns() + LEAVE_NS, count;
+	struct weir_settle now;
 
 	for (;;) {
-		count = weir_settle_count(port) - count_before;
+		weir_settle_begin(port, &now);
+		count = now.sent - begun->sent + now.errors - begun->errors;
 		if (count >= frames)
 			return 0;
 		if (weir_clock_raw_ns() >= end_ns)
@@ -48,20 +82,15 @@ settle_by_count(const struct weir_port *port, uint64_t count_before, uint64_t fr
 }
 
 uint64_t
-weir_settle(const struct weir_port *port, uint64_t count_before, uint64_t frames)
+weir_settle(const struct weir_port *port, const struct weir_settle *begun, uint64_t frames)
 {
 	uint64_t unsent;
-	int socket;
 
-	if (strcmp(port->driver, "net_af_packet") == 0) {
-		socket = weir_packet_socket_find(port->interface);
-		if (socket >= 0 && weir_packet_socket_flush(socket, LEAVE_NS / WEIR_NS_PER_MS) == 0)
-			return 0;
-		return RTE_MIN(frames, (uint64_t)port->tx_descriptors);
-	}
+	if (strcmp(port->driver, "net_af_packet") == 0)
+		return settle_kernel(port, begun, frames);
 	if (frames == 0)
 		return 0;
-	unsent = settle_by_count(port, count_before, frames);
+	unsent = settle_by_count(port, begun, frames);
 	sleep_for(strcmp(port->driver, "net_memif") == 0 ? PEER_NS : WIRE_NS);
 	return unsent;
 }

@@ -101,12 +101,12 @@ weir_station_open(const struct weir_options *options, uint32_t mtu_bytes, uint32
 		weir_eal_finish();
 		return WEIR_EXIT_FAILED;
 	}
+	weir_station_catch_signals();
 	result = open_port(options, mtu_bytes, rx_frames, station, error, error_size);
 	if (result != 0) {
 		weir_eal_finish();
 		return result == -ENODEV || result == -EINVAL ? WEIR_EXIT_USAGE : WEIR_EXIT_FAILED;
 	}
-	weir_station_catch_signals();
 	return WEIR_EXIT_OK;
 }
 

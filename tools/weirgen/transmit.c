@@ -94,13 +94,33 @@ ticks_now(const struct weir_transmit *transmit, uint64_t tsc)
 	return (uint64_t)(((weir_u128)(tsc - transmit->start_tsc) * transmit->ticks_q56) >> 56);
 }
 
+/* What is due by now, by a schedule that is late by what was and is given up. */
+static inline uint64_t
+give_up(struct weir_transmit *transmit, struct stock *stock, uint64_t now)
+{
+	const struct weir_feed *feed = &transmit->feed;
+	uint64_t until = now - stock->given_up, due = feed->due(feed->context), behind;
+
+	if (until <= due)
+		return until;
+	behind = until - due;
+	if (behind > weir_tally_get(&transmit->counts.behind_max))
+		weir_tally_set(&transmit->counts.behind_max, behind);
+	if (behind > transmit->config.catch_up_ns * WEIR_TICKS_PER_NS) {
+		behind -= transmit->config.catch_up_ns * WEIR_TICKS_PER_NS;
+		stock->given_up += behind;
+		weir_tally_set(&transmit->counts.given_up, stock->given_up);
+		until -= behind;
+	}
+	return until;
+}
+
 /* Takes what is due. False when there will be nothing any more. */
 static inline bool
 take(struct weir_transmit *transmit, struct stock *stock, uint64_t tsc, uint64_t now)
 {
 	const struct weir_feed *feed = &transmit->feed;
-	uint64_t until = transmit->config.fast ? WEIR_SCHEDULE_NEVER - 1 : now - stock->given_up;
-	uint64_t behind;
+	uint64_t until = WEIR_SCHEDULE_NEVER - 1;
 	uint32_t n, end;
 
 	if (!get_buffers(transmit, stock)) {
@@ -108,6 +128,8 @@ take(struct weir_transmit *transmit, struct stock *stock, uint64_t tsc, uint64_t
 		(void)rte_eth_tx_done_cleanup(transmit->station->port.port_id, 0, 0);
 		return true;
 	}
+	if (!transmit->config.fast)
+		until = give_up(transmit, stock, now);
 	n = feed->take(feed->context, until, tsc, stock->frames + stock->next, stock->taken,
 	               WEIR_TRANSMIT_BURST - stock->next);
 	if (n == 0) {
@@ -121,15 +143,6 @@ take(struct weir_transmit *transmit, struct stock *stock, uint64_t tsc, uint64_t
 	stock->next = end;
 	stock->taken_n = n;
 	stock->sent = 0;
-	if (transmit->config.fast)
-		return true;
-	behind = until - stock->taken[0].due;
-	if (behind > weir_tally_get(&transmit->counts.behind_max))
-		weir_tally_set(&transmit->counts.behind_max, behind);
-	if (behind > transmit->config.catch_up_ns * WEIR_TICKS_PER_NS) {
-		stock->given_up += behind - transmit->config.catch_up_ns * WEIR_TICKS_PER_NS;
-		weir_tally_set(&transmit->counts.given_up, stock->given_up);
-	}
 	return true;
 }
 

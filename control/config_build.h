@@ -30,7 +30,10 @@ int weir_config_build_budgets(struct weir_config_build *build);
 int weir_config_check_endurance(struct weir_config_build *build);
 int weir_config_build_classes(struct weir_config_build *build);
 int weir_config_build_rules(struct weir_config_build *build);
-/* Refuses more classes with a queue of their own on a link than any port has queues. */
+/*
+ * Refuses more classes with a queue of their own on a link than any port has queues; and, where a
+ * test of limits is required, classes of which it could not tell.
+ */
 int weir_config_check_queues(struct weir_config_build *build);
 
 /*

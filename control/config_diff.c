@@ -205,10 +205,24 @@ diff_asset(const struct diff *diff)
 }
 
 static void
+print_test(const struct weir_port_config *port, char *text, size_t size)
+{
+	const uint8_t *mac = port->limiter_test_destination;
+	char time[WEIR_QUANTITY_SIZE];
+
+	if (port->limiter_test_ns == 0)
+		snprintf(text, size, "none");
+	else
+		snprintf(text, size, "%s to %02x:%02x:%02x:%02x:%02x:%02x",
+		         weir_quantity_print_duration(port->limiter_test_ns, time), mac[0], mac[1],
+		         mac[2], mac[3], mac[4], mac[5]);
+}
+
+static void
 diff_port(const struct diff *diff, const struct weir_port_config *from,
           const struct weir_port_config *to)
 {
-	char what[WEIR_NAME_SIZE + 8];
+	char what[WEIR_NAME_SIZE + 8], before[64], after[64];
 
 	snprintf(what, sizeof(what), "port %s", from->name);
 	say_text(diff, what, "name", from->name, to->name);
@@ -223,6 +237,9 @@ diff_port(const struct diff *diff, const struct weir_port_config *from,
 	         weir_config_word_of(weir_config_limiters, to->limiter));
 	say_text(diff, what, "limiter_required", from->limiter_required ? "true" : "false",
 	         to->limiter_required ? "true" : "false");
+	print_test(from, before, sizeof(before));
+	print_test(to, after, sizeof(after));
+	say_text(diff, what, "limiter_test", before, after);
 }
 
 /* A port that has another number and the same name has been told about as a port. */

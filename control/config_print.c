@@ -98,6 +98,22 @@ is_outside(const struct weir_config *config, uint32_t port)
 }
 
 static void
+print_limits(FILE *out, const struct weir_port_config *port)
+{
+	const uint8_t *mac = port->limiter_test_destination;
+	char text[WEIR_QUANTITY_SIZE];
+
+	fprintf(out, "    limiter: %s\n    limiter_required: %s\n",
+	        weir_config_word_of(weir_config_limiters, port->limiter),
+	        weir_config_word_of(weir_config_booleans, port->limiter_required));
+	if (port->limiter_test_ns == 0)
+		return;
+	fprintf(out, "    limiter_test:\n      destination: \"%02x:%02x:%02x:%02x:%02x:%02x\"\n",
+	        mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	fprintf(out, "      time: %s\n", weir_quantity_print_duration(port->limiter_test_ns, text));
+}
+
+static void
 print_ports(FILE *out, const struct weir_config *config)
 {
 	fprintf(out, "ports:\n");
@@ -111,9 +127,7 @@ print_ports(FILE *out, const struct weir_config *config)
 		if (port->tx_descriptors != 0)
 			fprintf(out, "    tx_descriptors: %u\n", port->tx_descriptors);
 		if (is_outside(config, i))
-			fprintf(out, "    limiter: %s\n    limiter_required: %s\n",
-			        weir_config_word_of(weir_config_limiters, port->limiter),
-			        weir_config_word_of(weir_config_booleans, port->limiter_required));
+			print_limits(out, port);
 	}
 	fprintf(out, "links:\n");
 	for (uint32_t i = 0; i < config->n_links; i++)

@@ -63,6 +63,12 @@ static const cyaml_schema_field_t asset_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t limiter_test_fields[] = {
+    TEXT(struct weir_raw_limiter_test, destination),
+    TEXT_OPTIONAL(struct weir_raw_limiter_test, time),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t port_fields[] = {
     SIZED(struct weir_raw_port, name, WEIR_NAME_SIZE - 1),
     SIZED(struct weir_raw_port, device, WEIR_DEVICE_SIZE - 1),
@@ -72,6 +78,8 @@ static const cyaml_schema_field_t port_fields[] = {
     TEXT_OPTIONAL(struct weir_raw_port, tx_descriptors),
     TEXT_OPTIONAL(struct weir_raw_port, limiter),
     TEXT_OPTIONAL(struct weir_raw_port, limiter_required),
+    CYAML_FIELD_MAPPING_PTR("limiter_test", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                            struct weir_raw_port, limiter_test, limiter_test_fields),
     CYAML_FIELD_END,
 };
 

@@ -25,9 +25,14 @@ struct weir_raw_asset {
 	char *name, *weights, *compression, *survive, *accept_risk;
 };
 
+struct weir_raw_limiter_test {
+	char *destination, *time;
+};
+
 struct weir_raw_port {
 	char *name, *device, *mtu, *rx_queues, *rx_descriptors, *tx_descriptors;
 	char *limiter, *limiter_required;
+	struct weir_raw_limiter_test *limiter_test;
 };
 
 struct weir_raw_link {

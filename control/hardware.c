@@ -184,6 +184,8 @@ weir_hardware_forget(struct weir_appliance *appliance, uint32_t port)
 	if (hardware == NULL)
 		return;
 	weir_hardware_cancel(appliance, hardware);
+	weir_hardware_test_end(appliance, hardware,
+	                       hardware->fast ? WEIR_TEST_FAST : WEIR_TEST_UNMEASURED);
 	hardware->comparing = false;
 	if (hardware->meter.rate_bit_s != 0)
 		weir_limiter_meter_clear(&hardware->meter);
@@ -312,6 +314,25 @@ set_limits(struct weir_appliance *appliance, struct weir_hardware_port *hardware
 	return code;
 }
 
+/* Begins the test. 0; -ENOTSUP: there is none, and limits are required; otherwise it is told. */
+static int
+begin_test(struct weir_appliance *appliance, struct weir_hardware_port *hardware, char *error)
+{
+	const struct weir_port *port = &appliance->ports[hardware->index];
+	int code = weir_hardware_test_begin(appliance, hardware);
+
+	if (code == 0)
+		return 0;
+	if (port->config.limiter_required) {
+		weir_hardware_go_soft(appliance, hardware);
+		return refuse(port, hardware, error);
+	}
+	weir_events_post(appliance->events, WEIR_WARNING, "limits_untested", "port %s: %s",
+	                 port->config.name, hardware->reason);
+	hardware->reason[0] = '\0';
+	return 0;
+}
+
 int
 weir_hardware_program(struct weir_appliance *appliance, uint32_t index, char *error)
 {
@@ -324,6 +345,8 @@ weir_hardware_program(struct weir_appliance *appliance, uint32_t index, char *er
 	weir_hardware_forget(appliance, index);
 	hardware->link_bit_s = (uint64_t)appliance->port_speed_mbit_s[index] * BIT_PER_MBIT;
 	code = set_limits(appliance, hardware);
+	if (code == 0 && begin_test(appliance, hardware, error) < 0)
+		return -ENOTSUP;
 	if (code < 0) {
 		weir_hardware_go_soft(appliance, hardware);
 		if (port->config.limiter_required)

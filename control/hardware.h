@@ -24,6 +24,14 @@
  *   3. A queue in which frames wait and none leaves for WEIR_HARDWARE_STUCK_NS is "stuck": an
  * alarm, and the port is restarted.
  *
+ * Where the policy says limiter_test, the port is not used for what comes in before its limits were
+ * tested, each time that they were set for its start: padding (dataplane/padding.h) is sent by all
+ * limited queues, and 2. is judged by it. What is faster than its limit is told at once, as above.
+ * At the end of the time each queue is measured once: where that can't be done, or is more than a
+ * hundredth above its limit, nobody can say that it holds, which is told, and with limiter_required
+ * the port is not used until Weir is restarted. A test begins anew with the port: by a new policy,
+ * or by its link.
+ *
  * How soon each is noticed, with looks every WEIR_HARDWARE_LOOK_NS:
  *
  *   a frame or byte too many    two looks and a worker's round

@@ -18,12 +18,6 @@
 /* Clocks of a NIC and of this machine differ, by less than this part of a rate. */
 #define CLOCK_PART 200U
 
-/*
- * What a limit without a burst of its own may save up, besides two of the largest frames: the 82599
- * 4 KiB, or 20 KiB where it takes jumbo frames.
- */
-#define SAVED_BYTES 4096U
-
 /* What a hardware that keeps to its rate may send at once. */
 static uint64_t
 burst_of(const struct weir_appliance *appliance, const struct weir_limiter *limiter,
@@ -34,7 +28,7 @@ burst_of(const struct weir_appliance *appliance, const struct weir_limiter *limi
 	if (limiter->capabilities.burst_bytes > 0)
 		return limiter->capabilities.burst_bytes + frame_bytes;
 	if (limiter->ops->kind == WEIR_LIMITER_QUEUE)
-		return SAVED_BYTES + 2 * frame_bytes;
+		return WEIR_LIMITER_SAVED_BYTES + 2 * frame_bytes;
 	return asked_bytes + frame_bytes;
 }
 
@@ -406,6 +400,11 @@ weir_hardware_policy(struct weir_appliance *appliance)
 		/* What is not in use is planned when it is programmed. */
 		if (hardware == NULL || appliance->port_watch[i].state != WEIR_PORT_UP)
 			continue;
+		if (hardware->test == WEIR_TEST_RUNNING) {
+			weir_watch_restart(appliance, i,
+			                   "has its limits set and tested anew by the new policy");
+			continue;
+		}
 		weir_hardware_raise_meter(appliance, hardware);
 		if (hardware->open && !hardware->distrusted)
 			change_port(appliance, hardware);

@@ -83,8 +83,9 @@ measured_of(const struct weir_hardware_port *hardware, const struct weir_hardwar
 	return *sure ? sum : largest;
 }
 
-static void
-measure_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint32_t index)
+void
+weir_hardware_measure(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                      uint32_t index)
 {
 	struct weir_hardware_queue *queue = &hardware->queues[index];
 	bool slow, sure, measured = false;
@@ -125,6 +126,8 @@ fall_back(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
 	struct weir_hardware_queue *queue = &hardware->queues[index];
 
 	queue->verdict = WEIR_VERDICT_FAST;
+	if (hardware->test == WEIR_TEST_RUNNING)
+		queue->tested = WEIR_VERDICT_FAST;
 	hardware->distrusted = hardware->fast = true;
 	snprintf(hardware->reason, sizeof(hardware->reason),
 	         "queue %" PRIu32 " sent %" PRIu64 " B more than its limit of %" PRIu64
@@ -141,6 +144,7 @@ fall_back(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
 	}
 	weir_hardware_cancel(appliance, hardware);
 	weir_hardware_go_soft(appliance, hardware);
+	weir_hardware_test_end(appliance, hardware, WEIR_TEST_FAST);
 }
 
 /* Returns false where a limit was found not to hold. */
@@ -238,11 +242,15 @@ look(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint
 	if (hardware->open && !hardware->distrusted) {
 		if (!check_excess(appliance, hardware))
 			return;
-		if (now_ns - hardware->window_ns >= WINDOW_NS) {
+		if (!weir_hardware_test_look(appliance, hardware, now_ns))
+			return;
+		/* A test is one measurement. */
+		if (hardware->test != WEIR_TEST_RUNNING &&
+		    now_ns - hardware->window_ns >= WINDOW_NS) {
 			hardware->window_ns = now_ns;
 			for (uint32_t q = 1; q < hardware->n_queues; q++)
 				if (hardware->queues[q].programmed_bit_s > 0)
-					measure_queue(appliance, hardware, q);
+					weir_hardware_measure(appliance, hardware, q);
 		}
 	}
 	if (!check_stuck(appliance, hardware, now_ns))

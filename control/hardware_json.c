@@ -149,6 +149,10 @@ queue_json(const struct weir_appliance *appliance, const struct weir_hardware_po
 	    !set_or_null(object, "measured_bit_s", queue->measured_bit_s) ||
 	    !set_u64(object, "waiting_frames", weir_hardware_waiting(appliance, hardware, index)) ||
 	    !set(object, "verdict", json_string(weir_hardware_verdict_name(verdict_of(queue)))) ||
+	    !set(object, "tested",
+	         queue->tested == WEIR_VERDICT_SOFTWARE
+	             ? json_null()
+	             : json_string(weir_hardware_verdict_name(queue->tested))) ||
 	    !set(object, "alarm", json_boolean(is_alarm(queue)))) {
 		json_decref(object);
 		return NULL;
@@ -245,8 +249,8 @@ port_json(const struct weir_appliance *appliance, const struct weir_hardware_por
 {
 	const struct weir_port *port = &appliance->ports[hardware->index];
 	enum weir_port_state state = appliance->port_watch[hardware->index].state;
+	const char *test = weir_hardware_test_name(hardware->test), *verdict;
 	json_t *object = json_object();
-	const char *verdict;
 	bool alarm;
 
 	verdict = port_verdict(appliance, hardware, &alarm);
@@ -256,6 +260,7 @@ port_json(const struct weir_appliance *appliance, const struct weir_hardware_por
 	    !set(object, "required", json_boolean(port->config.limiter_required)) ||
 	    !set(object, "state", json_string(states[state])) ||
 	    !set(object, "changing", json_boolean(hardware->change != WEIR_HARDWARE_SETTLED)) ||
+	    !set(object, "test", test == NULL ? json_null() : json_string(test)) ||
 	    !set_or_null(object, "link_bit_s",
 	                 (uint64_t)appliance->port_speed_mbit_s[hardware->index] * 1000000U) ||
 	    !set_limiter(object, port, hardware) || !set_counts(object, hardware) ||

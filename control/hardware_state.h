@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is known of the outside ports' limits. Shared by hardware.c (programming), hardware_change.c
- * (changes while frames flow), hardware_meter.c, hardware_check.c (what is measured) and
- * hardware_json.c; nothing else includes it.
+ * (changes while frames flow), hardware_meter.c, hardware_check.c (what is measured),
+ * hardware_test.c and hardware_json.c; nothing else includes it.
  */
 #ifndef WEIR_CONTROL_HARDWARE_STATE_H
 #define WEIR_CONTROL_HARDWARE_STATE_H
@@ -23,6 +23,15 @@ enum weir_hardware_verdict {
 	WEIR_VERDICT_STUCK, /* an alarm: frames wait and none leaves */
 };
 
+/* Of a port's limits, before it is used. Names: weir_hardware_test_name. */
+enum weir_hardware_test {
+	WEIR_TEST_NONE = 0, /* none was asked for, or there is nothing to test */
+	WEIR_TEST_RUNNING,
+	WEIR_TEST_HELD,
+	WEIR_TEST_UNMEASURED, /* of some queue, or broken off */
+	WEIR_TEST_FAST,
+};
+
 /* One worker's part of a queue. */
 struct weir_hardware_part {
 	uint64_t measured_bit_s;
@@ -37,10 +46,11 @@ struct weir_hardware_queue {
 	uint64_t programmed_bit_s; /* 0: not in force in the hardware */
 	uint64_t measured_bit_s;
 	enum weir_hardware_verdict verdict;
-	bool broken;           /* could not be programmed: its classes go by queue 0 */
-	uint32_t slow_windows; /* measurements in a row that found it slow */
-	bool told_slow;        /* since it was programmed */
-	bool stuck;            /* stood still, and has not moved since */
+	enum weir_hardware_verdict tested; /* verdict of the last test; software: none yet */
+	bool broken;                       /* could not be programmed: its classes go by queue 0 */
+	uint32_t slow_windows;             /* measurements in a row that found it slow */
+	bool told_slow;                    /* since it was programmed */
+	bool stuck;                        /* stood still, and has not moved since */
 	struct weir_hardware_part parts[WEIR_WORKERS_MAX]; /* by sender */
 };
 
@@ -79,6 +89,8 @@ struct weir_hardware_port {
 
 	struct weir_hardware_plan plan; /* in force */
 	struct weir_hardware_plan next; /* on its way */
+	enum weir_hardware_test test;
+	uint64_t test_end_ns; /* while it runs; 0: no look at it yet */
 	enum weir_hardware_change change;
 	uint64_t change_token;
 	uint64_t change_ns;   /* when it began to drain */
@@ -180,6 +192,31 @@ void weir_hardware_raise_meter(struct weir_appliance *appliance,
 
 /* Takes the base of all measurements: the port was programmed, and no worker uses it. */
 void weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* Takes what was measured of a queue since the last time, if it is enough, as its verdict. */
+void weir_hardware_measure(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                           uint32_t queue);
+
+/* ---- hardware_test.c ---- */
+
+/* NULL for none. */
+const char *weir_hardware_test_name(enum weir_hardware_test result);
+
+/*
+ * The port was programmed and is not used yet: begins the test that its policy asks for, if any
+ * queue is limited. Its link's inside port is not polled from now on. Returns 0; -ENOTSUP with one
+ * line in reason: it can't be tested.
+ */
+int weir_hardware_test_begin(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+    __attribute__((warn_unused_result));
+
+/* Ends one that runs; otherwise nothing. What came in meanwhile is forwarded. */
+void weir_hardware_test_end(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                            enum weir_hardware_test result);
+
+/* One look at one that runs. Returns false where the port was taken out of use. */
+bool weir_hardware_test_look(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                             uint64_t now_ns) __attribute__((warn_unused_result));
 
 /* ---- hardware_sent.c ---- */
 

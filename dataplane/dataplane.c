@@ -504,6 +504,20 @@ weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, b
 }
 
 void
+weir_dataplane_set_test(struct weir_dataplane *dataplane, uint16_t inside_port_id, uint32_t link,
+                        const struct weir_padding *padding)
+{
+	uint32_t state = port_state(dataplane, inside_port_id);
+
+	assert(link < dataplane->n_links);
+	assert(padding == NULL || (state & WEIR_PORT_WORD_TESTING) == 0);
+	if (padding != NULL)
+		dataplane->padding[link] = *padding;
+	state = padding != NULL ? state | WEIR_PORT_WORD_TESTING : state & ~WEIR_PORT_WORD_TESTING;
+	atomic_store_explicit(&dataplane->ports[inside_port_id], state, memory_order_release);
+}
+
+void
 weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id)
 {
 	uint32_t state = port_state(dataplane, port_id);

@@ -129,10 +129,13 @@ receive(struct weir_worker *worker)
 
 	for (uint32_t i = 0; i < worker->config.n_rx; i++) {
 		const struct weir_rx *rx = &worker->config.rx[i];
-		uint32_t n;
+		uint32_t word = weir_worker_port(worker, rx->port_id), n;
 
-		if (!weir_worker_link_up(worker, rx->port_id))
+		if ((word & (WEIR_PORT_WORD_UP | WEIR_PORT_WORD_TESTING)) != WEIR_PORT_WORD_UP) {
+			if ((word & WEIR_PORT_WORD_TESTING) != 0 && rx->direction == WEIR_EGRESS)
+				total += weir_padding_offer(worker, rx);
 			continue;
+		}
 		n = rte_eth_rx_burst(rx->port_id, rx->queue_id, frames, WEIR_BURST);
 		if (n == 0)
 			continue;

@@ -167,6 +167,15 @@ void weir_dataplane_noted_at_most(const struct weir_dataplane *dataplane, uint64
 void weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
 
 /*
+ * Begins or ends a test of what lies behind an inside port: while it lasts the port is not polled,
+ * and padding (padding.h) is offered to the classes of link instead. What waits by the end of it
+ * leaves all the same. padding: NULL ends it. In force as above.
+ */
+struct weir_padding;
+void weir_dataplane_set_test(struct weir_dataplane *dataplane, uint16_t inside_port_id,
+                             uint32_t link, const struct weir_padding *padding);
+
+/*
  * Says that a port which is down or held, and out of the workers' hands, was restarted or stopped:
  * what waited in its send queues is lost. Otherwise bytes of classes that send on other links as
  * well stay in flight, and take room in their bursts, for as long as the port is down.

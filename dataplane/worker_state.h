@@ -9,6 +9,7 @@
 
 #include "dataplane/departures.h"
 #include "dataplane/pacer.h"
+#include "dataplane/padding.h"
 #include "dataplane/worker.h"
 
 #include <rte_mbuf.h>
@@ -118,6 +119,7 @@ struct weir_worker {
 	uint64_t stop_tsc;                        /* when the stop was seen; 0: not stopping */
 	uint64_t idle_due_tsc;                    /* next look for idle purses */
 	uint32_t idle_next;
+	uint32_t padding_next; /* slot that is looked at next */
 	uint32_t n_departing;
 	uint32_t n_lanes;
 	uint32_t n_outs;
@@ -141,7 +143,8 @@ struct weir_worker {
 /* What workers must know of a port, in one word. */
 #define WEIR_PORT_WORD_UP      1U /* may be polled and sent to */
 #define WEIR_PORT_WORD_HELD    2U /* and is handed nothing all the same */
-#define WEIR_PORT_WORD_EMPTIED 4U /* the rest counts how often its rings were emptied */
+#define WEIR_PORT_WORD_TESTING 4U /* an inside port: not polled; padding is offered instead */
+#define WEIR_PORT_WORD_EMPTIED 8U /* the rest counts how often its rings were emptied */
 
 struct weir_dataplane {
 	/* Control writes, workers read. */
@@ -164,8 +167,9 @@ struct weir_dataplane {
 	struct rte_rcu_qsbr *rcu;
 	struct weir_credit *credit;
 	struct weir_worker *workers[WEIR_WORKERS_MAX];
-	struct weir_bucket *buckets;    /* WEIR_CLASSES_MAX; workers write */
-	_Atomic uint8_t *queue_of_lane; /* by lane; control writes */
+	struct weir_bucket *buckets;                 /* WEIR_CLASSES_MAX; workers write */
+	_Atomic uint8_t *queue_of_lane;              /* by lane; control writes */
+	struct weir_padding padding[WEIR_LINKS_MAX]; /* control writes, before a test */
 };
 
 /* Forwards a burst of n frames that came in on rx from the inside. */

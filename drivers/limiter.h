@@ -28,6 +28,11 @@
 
 #define WEIR_TX_QUEUES_MAX    64U   /* limited send queues of one port */
 #define WEIR_LIMITER_LOSS_PPM 10000 /* most that rounding down may take away */
+/*
+ * What a limit without a burst of its own may save up, besides two of the largest frames: the 82599
+ * 4 KiB, or 20 KiB where it takes jumbo frames.
+ */
+#define WEIR_LIMITER_SAVED_BYTES 4096U
 
 /* "auto", "tm", "queue", "soft". */
 const char *weir_limiter_kind_name(enum weir_limiter_kind kind);

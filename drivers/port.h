@@ -17,6 +17,7 @@
 struct rte_mempool;
 
 #define WEIR_DEVICE_SIZE 256U
+#define WEIR_MAC_BYTES   6U
 
 /* How a port's send queues are to be limited in hardware (limiter.h). */
 enum weir_limiter_kind {
@@ -36,6 +37,9 @@ struct weir_port_config {
 	uint32_t tx_descriptors;
 	enum weir_limiter_kind limiter; /* of an outside port; default auto */
 	bool limiter_required;          /* without hardware limits that hold, nothing is sent */
+	/* Of an outside port: how long its limits are tested before it is used; 0: not at all. */
+	uint64_t limiter_test_ns;
+	uint8_t limiter_test_destination[WEIR_MAC_BYTES]; /* of the padding that is sent then */
 };
 
 struct weir_port {

@@ -21,7 +21,8 @@ MBIT = 1_000_000
 # "some" and "most" go by queues of their own. 82599s divide 10 Gbit/s by at most 1023, so "few" can't.
 CLASSES = {"few": (5, 1001), "some": (20, 1002), "most": (50, 1003)}
 BURST_BYTES = 250_000
-EXTRA_ETHERTYPE = 0x88B5  # of the frames that a model sends by itself
+EXTRA_ETHERTYPE = 0x88B5  # of the frames that a model sends by itself, and of padding
+SINK = "02:00:00:00:00:01"
 
 
 class Nic:
@@ -61,13 +62,14 @@ class Box:
         self.lab, self.nic, self.weir = lab, Nic(lab), None
 
     def policy(self, classes: str, rules: str, family: str = "ixgbe", required: bool = False,
-               name: str = "policy.yaml"):
+               name: str = "policy.yaml", tested: bool = False):
         return self.lab.policy(f"""\
 ports:
   - {{name: in0, device: "net_af_packet0,iface=in0"}}
   - name: out0
     device: model0,family={family},queues=16,speed=10G,iface=out0,control={self.nic.path}
     limiter_required: {str(required).lower()}
+{f"    limiter_test: {{destination: {SINK}, time: 1 s}}" if tested else ""}
 links:
   - {{name: internet, inside: in0, outside: out0}}
 budgets:
@@ -371,6 +373,38 @@ def test_link_and_reset(box):
 
 
 # ---- NICs that are not to be trusted ----
+
+
+@pytest.mark.parametrize("faster", [False, True])
+def test_padding(box, faster):
+    """A limit is tested with padding before what came in leaves, and one that does not hold is found by then."""
+    rate = 50
+    capture = laboratory.Capture(box.lab, "internet", "net0")
+    box.start(box.one(rate, tested=True, required=not faster))
+    if faster:
+        box.nic.order("faster 4")
+    flood = box.flood(2 * rate, 60)
+    port = box.wait_hardware(lambda now: now["test"] != "running")
+    box.weir.wait_status(lambda now: now["links"][0]["egress"]["rx_frames"] >= 2000)
+    flood.end()
+    frames = capture.frames()
+    box.weir.stop()
+
+    padding = [frame for frame in frames if frame.ethertype == EXTRA_ETHERTYPE]
+    own = [frame for frame in frames if udp_port(frame)]
+    assert padding and own and padding[0].ns <= own[0].ns
+    assert {frame.data[:6].hex(":") for frame in padding} == {SINK}
+    assert {frame.length for frame in padding} == {1514} and not any(any(frame.data[14:]) for frame in padding)
+    holds(padding + own, rate, 5_000_000)
+    if faster:
+        # What waits then still leaves by its queue, and the class goes on by another one.
+        assert (port["test"], port["verdict"], port["limiter"]) == ("fast", "fast", "soft")
+        assert box.events("limiter_fast") == 1
+    else:
+        assert (port["test"], port["verdict"]) == ("held", "ok") and box.events("limits_tested") == 1
+        assert by_class(port)["bulk"]["tested"] in ("held", "slow")
+        assert own[0].ns - padding[0].ns >= 800_000_000 and padding[-1].ns <= own[0].ns
+
 
 
 @pytest.mark.parametrize("required", [False, True])

@@ -11,13 +11,14 @@ from fake_server import answer, failed, no_controls
 ctl, serve = fake_server.ctl, fake_server.serve  # fixtures
 
 
-def queue(index, classes, asked, programmed, measured, waiting, verdict):
+def queue(index, classes, asked, programmed, measured, waiting, verdict, tested=None):
     return {"queue": index, "classes": classes, "asked_bit_s": asked, "programmed_bit_s": programmed,
-            "measured_bit_s": measured, "waiting_frames": waiting, "verdict": verdict, "alarm": False}
+            "measured_bit_s": measured, "waiting_frames": waiting, "tested": tested, "verdict": verdict,
+            "alarm": False}
 
 
 HARDWARE = {"ports": [
-    {"name": "out0", "driver": "net_ixgbe", "asked": "auto", "required": True, "state": "up", "changing": False,
+    {"name": "out0", "driver": "net_ixgbe", "asked": "auto", "required": True, "state": "up", "changing": False, "test": "unmeasured",
      "link_bit_s": 10000000000, "limiter": "queue", "reason": None, "interface": "queue (x): 63 queues",
      "driver_help": "divides", "capabilities": None,
      "quirks": [{"name": "wiped", "help": "starting the port clears every limit"}],
@@ -25,9 +26,9 @@ HARDWARE = {"ports": [
      "counters_help": None, "sent_frames": 900, "sent_wire_bytes": 900000, "charged_frames": 910, "charged_wire_bytes": 914000,
      "lost_frames": 0, "verdict": "ok", "alarm": False,
      "queues": [queue(0, ["slow"], None, None, None, 0, "software"),
-                queue(1, ["api"], 100000000, 100000000, 99500000, 12, "held"),
-                queue(2, ["a", "b", "c", "d", "e"], 50000000, 49900000, None, 0, "unmeasured")]},
-    {"name": "out1", "driver": "net_null", "asked": "auto", "required": False, "state": "down", "changing": False,
+                queue(1, ["api"], 100000000, 100000000, 99500000, 12, "held", "held"),
+                queue(2, ["a", "b", "c", "d", "e"], 50000000, 49900000, None, 0, "unmeasured", "unmeasured")]},
+    {"name": "out1", "driver": "net_null", "asked": "auto", "required": False, "state": "down", "changing": False, "test": None,
      "link_bit_s": None, "limiter": "soft", "reason": "driver net_null is not known to limit queues",
      "interface": None, "driver_help": None, "capabilities": None, "quirks": [], "port_asked_bit_s": None,
      "port_programmed_bit_s": None, "meter": None, "sent_frames": None, "sent_wire_bytes": None,
@@ -41,15 +42,16 @@ out0  up     10 Gbit/s  net_ixgbe  queue, required      -  900 kB     900   914 
 out1  down           -  net_null   soft                 -       -       -      0 B       0  software
 
 out0: in hardware: queue (x): 63 queues
+out0: test of its limits: unmeasured
 out0: known of its driver: starting the port clears every limit
 out1: not in hardware: driver net_null is not known to limit queues
 out1: sent: the driver's own count only
 
-PORT  QUEUE  CLASSES                  ASKED   PROGRAMMED     MEASURED  WAITING  VERDICT
-out0      0  slow                         -            -            -        0  software
-out0      1  api                 100 Mbit/s   100 Mbit/s  99.5 Mbit/s       12  held
-out0      2  a, b, c and 2 more   50 Mbit/s  49.9 Mbit/s            -        0  unmeasured
-out1      0  -                            -            -            -        0  software
+PORT  QUEUE  CLASSES                  ASKED   PROGRAMMED     MEASURED  WAITING  TESTED      VERDICT
+out0      0  slow                         -            -            -        0  -           software
+out0      1  api                 100 Mbit/s   100 Mbit/s  99.5 Mbit/s       12  held        held
+out0      2  a, b, c and 2 more   50 Mbit/s  49.9 Mbit/s            -        0  unmeasured  unmeasured
+out1      0  -                            -            -            -        0  -           software
 """
 
 
@@ -81,7 +83,7 @@ def test_alarm(ctl, serve, arguments, where):
 @pytest.mark.parametrize("key, value", [
     ("name", None), ("alarm", "no"), ("sent_frames", -1), ("charged_frames", None), ("queues", {}),
     ("quirks", [{}]), ("queues", [{"queue": 1}]), ("queues", [queue(1, [7], 1, 1, 1, 0, "held")]),
-    ("verdict", 3)])
+    ("verdict", 3), ("test", 3), ("queues", [queue(1, [], 1, 1, 1, 0, "held", 3)])])
 def test_makes_no_sense(ctl, serve, key, value):
     hardware = copy.deepcopy(HARDWARE)
     hardware["ports"][0][key] = value
@@ -113,5 +115,5 @@ def test_help(ctl):
     done = ctl("hardware", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: weirctl [--socket PATH] [--json] hardware")
     assert all(len(line) <= 90 for line in done.stdout.splitlines())
-    for heading in ("LINK", "LIMITER", "SENT", "CHARGED", "CLASSES", "ASKED", "PROGRAMMED", "MEASURED", "WAITING"):
+    for heading in ("LINK", "LIMITER", "SENT", "CHARGED", "CLASSES", "ASKED", "PROGRAMMED", "MEASURED", "WAITING", "TESTED"):
         assert heading in done.stdout

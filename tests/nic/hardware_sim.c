@@ -7,6 +7,7 @@
 #include "tests/unit/frames.h"
 
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -225,6 +226,29 @@ interrupt(struct weir_hwsim *sim, uint32_t one_in)
 	take_turn(sim);
 }
 
+static bool
+is_padding(const struct rte_mbuf *frame)
+{
+	const struct rte_ether_hdr *header = rte_pktmbuf_mtod(frame, const struct rte_ether_hdr *);
+
+	return header->ether_type == rte_cpu_to_be_16(WEIR_PADDING_ETHERTYPE);
+}
+
+/* Padding has no class to be seen: it is that of its queue, which no other class goes by. */
+static void
+name_padding(struct weir_hwsim *sim, const struct weir_model_queue *queue, struct rte_mbuf *frame)
+{
+	const struct weir_hardware_plan *plan = &sim->hardware->plan;
+	uint32_t class = 0;
+
+	while (class < plan->n_classes &&
+	       plan->classes[class].queue != queue->id % sim->hardware->n_queues)
+		class ++;
+	assert(class < plan->n_classes && plan->queue_classes[plan->classes[class].queue] == 1);
+	weir_hwsim_set_class(frame, class);
+	sim->padding_frames++;
+}
+
 static uint16_t
 send_frames(void *queue, struct rte_mbuf **frames, uint16_t n)
 {
@@ -232,6 +256,12 @@ send_frames(void *queue, struct rte_mbuf **frames, uint16_t n)
 	uint16_t sent;
 
 	interrupt(sim, ONE_IN_PAUSES);
+	for (uint16_t i = 0; i < n; i++) {
+		if (is_padding(frames[i]))
+			name_padding(sim, queue, frames[i]);
+		else
+			sim->traffic_frames++;
+	}
 	sent = weir_model_send(queue, frames, n);
 	for (uint16_t i = 0; i < sent; i++)
 		weir_hwsim_tape_handed(sim, frames[i]);

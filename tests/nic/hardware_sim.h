@@ -39,6 +39,7 @@ struct weir_hwsim_policy {
 	const char *outside; /* the outside port's device */
 	const char *limiter; /* "auto", "soft", ... */
 	bool required;
+	uint32_t test_ms; /* limits are tested so long; 0: not */
 	uint32_t n_workers;
 	uint32_t n_classes; /* those that are gone included */
 	struct weir_hwsim_class classes[WEIR_HWSIM_CLASSES];
@@ -130,7 +131,9 @@ struct weir_hwsim {
 	char alarm[WEIR_EVENT_MESSAGE_SIZE]; /* the first */
 	struct weir_hwsim_source sources[WEIR_HWSIM_CLASSES];
 	struct weir_hwsim_tape tape;
-	bool exact; /* the port tells what has left: judged on the wire to the bit */
+	uint64_t padding_frames; /* handed to the NIC, some of them more than once */
+	uint64_t traffic_frames; /* the same of all others */
+	bool exact;              /* the port tells what has left: judged on the wire to the bit */
 	void (*on_left)(void *arg, uint32_t class, const struct weir_model_frame *frame);
 	void *on_left_arg;
 	char refusal[WEIR_ERROR_SIZE];     /* why the last policy was refused */
@@ -188,5 +191,6 @@ weir_model_sent_fn weir_hwsim_tape_left;
 
 /* The class that a frame was made for. */
 uint32_t weir_hwsim_class_of(const struct rte_mbuf *frame);
+void weir_hwsim_set_class(struct rte_mbuf *frame, uint32_t class);
 
 #endif

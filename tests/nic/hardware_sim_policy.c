@@ -151,22 +151,26 @@ struct weir_config *
 weir_hwsim_policy_parse(const struct weir_hwsim_policy *policy)
 {
 	static char text[TEXT_SIZE];
-	char error[WEIR_HWSIM_ERROR_SIZE] = "";
+	char error[WEIR_HWSIM_ERROR_SIZE] = "", test[100] = "";
 	struct weir_config *config;
 	FILE *out = fmemopen(text, sizeof(text), "w");
 
 	if (out == NULL)
 		abort();
+	if (policy->test_ms > 0)
+		snprintf(test, sizeof(test),
+		         ", limiter_test: {destination: 02:00:00:00:00:01, time: %" PRIu32 " ms}",
+		         policy->test_ms);
 	fprintf(out,
 	        "appliance: {workers: [%s], control_lcore: 0, memory: 128 MiB, huge_pages: off}\n"
 	        "ports:\n"
 	        "  - {name: in0, device: \"model0,family=plain,rx_queues=%" PRIu32
 	        "\", rx_queues: %" PRIu32 "}\n"
-	        "  - {name: out0, device: \"%s\", limiter: %s, limiter_required: %s}\n"
+	        "  - {name: out0, device: \"%s\", limiter: %s, limiter_required: %s%s}\n"
 	        "links: [{name: up, inside: in0, outside: out0}]\n"
 	        "budgets: [{name: total, caps: [{limit: 1 EB}]}]\n",
 	        policy->n_workers == 1 ? "1" : "1, 2", policy->n_workers, policy->n_workers,
-	        policy->outside, policy->limiter, policy->required ? "true" : "false");
+	        policy->outside, policy->limiter, policy->required ? "true" : "false", test);
 	print_classes(policy, out);
 	if (fclose(out) != 0 ||
 	    weir_config_parse("sim", text, strlen(text), &config, error, sizeof(error)) != 0) {

@@ -35,6 +35,15 @@ weir_hwsim_class_of(const struct rte_mbuf *frame)
 	return (uint32_t)(data[CLASS_AT] << 8 | data[CLASS_AT + 1]) - FIRST_PORT;
 }
 
+void
+weir_hwsim_set_class(struct rte_mbuf *frame, uint32_t class)
+{
+	uint8_t *data = rte_pktmbuf_mtod(frame, uint8_t *);
+
+	data[CLASS_AT] = (uint8_t)((FIRST_PORT + class) >> 8);
+	data[CLASS_AT + 1] = (uint8_t)(FIRST_PORT + class);
+}
+
 static weir_model_credit
 depth_of(uint64_t bytes)
 {

@@ -140,6 +140,16 @@ model_ports(struct weir_random *random, struct weir_config *config)
 			port->limiter = (enum weir_limiter_kind)weir_random_below(random, 4);
 		port->limiter_required = i % 2 == 0 && port->limiter != WEIR_LIMITER_SOFT &&
 		                         weir_random_one_in(random, 2);
+		/* What is required as well is refused for bursts that can't be told: elsewhere. */
+		if (i % 2 == 0 && port->limiter != WEIR_LIMITER_SOFT && !port->limiter_required &&
+		    weir_random_one_in(random, 2)) {
+			port->limiter_test_ns =
+			    weir_random_between(random, 1000, 60000) * WEIR_NS_PER_MS;
+			port->limiter_test_destination[0] = 2;
+			for (uint32_t k = 1; k < WEIR_MAC_BYTES; k++)
+				port->limiter_test_destination[k] =
+				    (uint8_t)weir_random_below(random, 256);
+		}
 		snprintf(port->name, sizeof(port->name), "p%u", i);
 		snprintf(port->device, sizeof(port->device),
 		         i % 2 == 0 ? "0000:%02x:00.0" : "net_tap%u,iface=a:b%u,#c=[%%]", i, i);
@@ -441,6 +451,15 @@ model_write_head(FILE *out, const struct weir_config *config)
 			fprintf(out, ", limiter: %s", limiters[port->limiter]);
 		if (port->limiter_required)
 			fprintf(out, ", limiter_required: true");
+		if (port->limiter_test_ns != 0) {
+			const uint8_t *mac = port->limiter_test_destination;
+
+			fprintf(out,
+			        ", limiter_test: {destination: "
+			        "%02X:%02x:%02x:%02X:%02x:%02x, time: %" PRIu64 " ms}",
+			        mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+			        port->limiter_test_ns / (uint64_t)WEIR_NS_PER_MS);
+		}
 		fprintf(out, "}\n");
 	}
 	fprintf(out, "links:\n");

@@ -65,7 +65,10 @@ model_same_port(const struct weir_port_config *a, const struct weir_port_config 
 	       a->mtu_bytes == b->mtu_bytes && a->rx_queues == b->rx_queues &&
 	       a->tx_queues == b->tx_queues && a->rx_descriptors == b->rx_descriptors &&
 	       a->tx_descriptors == b->tx_descriptors && a->limiter == b->limiter &&
-	       a->limiter_required == b->limiter_required;
+	       a->limiter_required == b->limiter_required &&
+	       a->limiter_test_ns == b->limiter_test_ns &&
+	       memcmp(a->limiter_test_destination, b->limiter_test_destination, WEIR_MAC_BYTES) ==
+	           0;
 }
 
 static inline bool

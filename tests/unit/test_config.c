@@ -276,6 +276,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(config->ports[1].rx_descriptors, 0);
 	CU_ASSERT_EQUAL(config->ports[1].limiter, WEIR_LIMITER_AUTO);
 	CU_ASSERT_FALSE(config->ports[1].limiter_required);
+	CU_ASSERT_EQUAL(config->ports[1].limiter_test_ns, 0);
 	CU_ASSERT_EQUAL(config->classes[0].backlog_bytes, 125000);
 	CU_ASSERT_EQUAL(config->classes[1].backlog_bytes, 0);
 	CU_ASSERT_FALSE(config->classes[0].dedicated);

@@ -82,6 +82,8 @@ static const struct {
      "R port out0: rx_descriptors default -> 64\nR port out0: tx_descriptors default -> 128\n"},
     {"net_null1}", "net_null1, limiter: queue, limiter_required: true}",
      "R port out0: limiter auto -> queue\nR port out0: limiter_required false -> true\n"},
+    {"net_null1}", "net_null1, limiter_test: {destination: \"02:00:00:00:00:0A\"}}",
+     "R port out0: limiter_test none -> 2 s to 02:00:00:00:00:0a\n"},
     {"burst: 16 KB", "burst: 16 KB, queue: dedicated", "= class web: queue auto -> dedicated\n"},
     {"- {name: in0, device: net_null0}\n- {name: out0, device: net_null1}\n",
      "- {name: out0, device: net_null1}\n- {name: in0, device: net_null0}\n",

@@ -50,6 +50,23 @@ test_required(void)
 	box_free();
 }
 
+/* Limits that must be tested before the port is used, and can't be. */
+static void
+test_required_untestable(void)
+{
+	char error[WEIR_ERROR_SIZE] = "";
+
+	box_make();
+	box_require();
+	box.completions = false;
+	box.appliance->ports[BOX_OUTSIDE].config.limiter_test_ns = WEIR_NS_PER_S;
+	CU_ASSERT_EQUAL(box_start(error), -ENOTSUP);
+	CU_ASSERT_STRING_EQUAL(error, "port out0: limiter_required: its limits can't be tested: it "
+	                              "does not tell what has left");
+	CU_ASSERT(!box.used);
+	box_free();
+}
+
 /* Where limits are required, a policy that can't have them takes the port out of use. */
 static void
 test_required_later(void)
@@ -173,6 +190,7 @@ test_required_at_speed(void)
 static const struct weir_test tests[] = {
     {"limits that are required", test_required},
     {"limits that a policy's change takes away", test_required_later},
+    {"required limits that must be tested and can't be", test_required_untestable},
     {"limits that are required of all classes", test_required_of_all},
     {"required limits that a policy can't have", test_required_by_policy},
     {"required limits that another speed can't have", test_required_at_speed},

@@ -35,13 +35,14 @@ static const struct member {
         {"charged_frames", 'n'},
         {"charged_wire_bytes", 'n'},
         {"port_programmed_bit_s", 'N'},
+        {"test", 'S'},
         {"verdict", 's'},
         {"alarm", 'b'},
 },
   queue_members[] = {
       {"queue", 'n'},          {"asked_bit_s", 'N'},    {"programmed_bit_s", 'N'},
-      {"measured_bit_s", 'N'}, {"waiting_frames", 'n'}, {"verdict", 's'},
-      {"alarm", 'b'},
+      {"measured_bit_s", 'N'}, {"waiting_frames", 'n'}, {"tested", 'S'},
+      {"verdict", 's'},        {"alarm", 'b'},
 };
 
 static bool
@@ -231,6 +232,7 @@ print_notes(const json_t *ports)
 	json_array_foreach (ports, i, port) {
 		print_note(port, "not in hardware", text(port, "reason"), &first);
 		print_note(port, "in hardware", text(port, "interface"), &first);
+		print_note(port, "test of its limits", text(port, "test"), &first);
 		print_note(port, "sent", text(port, "counters_help"), &first);
 		if (strcmp(text(port, "limiter"), "soft") == 0)
 			continue;
@@ -260,8 +262,9 @@ static void
 print_queues(const json_t *ports)
 {
 	static const struct weir_column columns[] = {
-	    {"PORT", false},      {"QUEUE", true},    {"CLASSES", false}, {"ASKED", true},
-	    {"PROGRAMMED", true}, {"MEASURED", true}, {"WAITING", true},  {"VERDICT", false},
+	    {"PORT", false},   {"QUEUE", true},      {"CLASSES", false},
+	    {"ASKED", true},   {"PROGRAMMED", true}, {"MEASURED", true},
+	    {"WAITING", true}, {"TESTED", false},    {"VERDICT", false},
 	};
 	struct weir_table *table = weir_table_new(columns, COUNT(columns));
 	const json_t *port, *queue;
@@ -276,6 +279,9 @@ print_queues(const json_t *ports)
 			weir_table_cell(table, "%s", rate(queue, "programmed_bit_s").text);
 			weir_table_cell(table, "%s", rate(queue, "measured_bit_s").text);
 			weir_table_cell(table, "%" PRIu64, number(queue, "waiting_frames"));
+			weir_table_cell(table, "%s",
+			                text(queue, "tested") == NULL ? "-"
+			                                              : text(queue, "tested"));
 			weir_table_cell(table, "%s", text(queue, "verdict"));
 		}
 	}

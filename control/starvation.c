@@ -9,6 +9,38 @@ weir_starvation_forget(struct weir_starvation *starvation)
 	memset(starvation, 0, sizeof(*starvation));
 }
 
+/* Whether the class got too little in this second. */
+static bool
+is_bad(struct weir_starvation *starvation, uint64_t left, uint64_t dropped, bool waited,
+       uint64_t rate_bit_s, uint64_t largest_bytes)
+{
+	/* Since nothing left, what waited then still waits. */
+	bool stuck = left == 0 && waited;
+
+	starvation->stuck = stuck ? starvation->stuck + (starvation->stuck < UINT32_MAX) : 0;
+	return dropped > left ||
+	       (stuck && (weir_u128)starvation->stuck * rate_bit_s / 8 >= 2 * largest_bytes);
+}
+
+static enum weir_starvation_change
+count(struct weir_starvation *starvation, bool bad)
+{
+	if (bad && starvation->level < WEIR_STARVATION_GOOD)
+		starvation->level++;
+	else if (!bad && starvation->level > 0)
+		starvation->level--;
+	if (!starvation->starved && starvation->level >= WEIR_STARVATION_BAD) {
+		starvation->starved = true;
+		starvation->level = WEIR_STARVATION_GOOD;
+		return WEIR_STARVATION_BEGINS;
+	}
+	if (starvation->starved && starvation->level == 0) {
+		starvation->starved = false;
+		return WEIR_STARVATION_ENDS;
+	}
+	return WEIR_STARVATION_SAME;
+}
+
 enum weir_starvation_change
 weir_starvation_look(struct weir_starvation *starvation, const struct weir_class_totals *now,
                      uint64_t rate_bit_s, uint64_t largest_bytes)
@@ -16,26 +48,33 @@ weir_starvation_look(struct weir_starvation *starvation, const struct weir_class
 	const struct weir_class_totals before = starvation->last;
 	uint64_t left = now->tx_wire_bytes - before.tx_wire_bytes;
 	uint64_t dropped = now->dropped_wire_bytes - before.dropped_wire_bytes;
-	/* Since nothing left, what waited then still waits. */
-	bool stuck = left == 0 && before.queued_bytes > 0 && now->queued_bytes > 0 &&
-	             rate_bit_s / 8 >= 2 * largest_bytes;
-	bool looked = starvation->looked, lacks = dropped > left || stuck;
+	bool waits = now->queued_bytes > 0, looked = starvation->looked, bad;
+	enum weir_starvation_change change;
 
 	starvation->last = *now;
 	starvation->looked = true;
 	if (!looked)
 		return WEIR_STARVATION_SAME;
-	if (lacks == starvation->starved) {
-		starvation->streak = 0;
-		return WEIR_STARVATION_SAME;
-	}
-	if (starvation->streak == 0)
+	if (starvation->level == 0)
+		starvation->seconds = 0;
+	if (starvation->seconds == 0)
 		starvation->left_bytes = starvation->dropped_bytes = 0;
+	starvation->seconds++;
 	starvation->left_bytes += left;
 	starvation->dropped_bytes += dropped;
-	if (++starvation->streak < WEIR_STARVATION_SECONDS)
+	bad = is_bad(starvation, left, dropped, before.queued_bytes > 0 && waits, rate_bit_s,
+	             largest_bytes);
+	if (left > 0 || dropped > 0 || (waits && bad)) {
+		starvation->idle = 0;
+		return count(starvation, bad);
+	}
+	/* What waits for a slow rate does not say yet how the class fares. */
+	starvation->idle = waits ? 0 : starvation->idle + 1;
+	if (starvation->idle < WEIR_STARVATION_IDLE)
 		return WEIR_STARVATION_SAME;
-	starvation->streak = 0;
-	starvation->starved = lacks;
-	return lacks ? WEIR_STARVATION_BEGINS : WEIR_STARVATION_ENDS;
+	starvation->idle = 0;
+	starvation->level = 0;
+	change = starvation->starved ? WEIR_STARVATION_ENDS : WEIR_STARVATION_SAME;
+	starvation->starved = false;
+	return change;
 }

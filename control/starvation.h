@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tells of classes that don't get through. A class lacks when, for WEIR_STARVATION_SECONDS looks
- * one behind the other, a second apart,
+ * Tells of classes that don't get through. A second is a bad one for a class when
  *
  *   - more than half of the bytes that came for it were dropped, for whatever reason: somebody
  *     floods it, or what it shares (a budget, the port, buffers) is taken by others; or
- *   - frames waited all the time and none left, although its rate allows two of the largest ones.
+ *   - frames waited all the time and none left, for so long that its rate allows two of the
+ * largest.
  *
- * It lacks no more when it did not in as many looks. Being short for a second or two is what bursts
- * do, and is not told. Nor is it told which of the class's users floods: Weir keeps no state by
- * flow.
+ * Others in which something came, left or waited are good ones, and those in which nothing did say
+ * nothing. A class starves when bad ones have outnumbered good ones by WEIR_STARVATION_BAD, and
+ * does no more when good ones since then have outnumbered bad ones by WEIR_STARVATION_GOOD, or
+ * nothing happened for WEIR_STARVATION_IDLE in a row. So one that gets nothing and tries now and
+ * then is told, being short for a second or two, as bursts are, is not, and whoever floods it by
+ * turns is told once, not with each turn. Nor is it told which of the class's users floods: Weir
+ * keeps no state by flow.
  *
  * A plain state machine, one for a class slot. Control thread only.
  */
@@ -18,7 +22,10 @@
 
 #include "dataplane/worker.h"
 
-#define WEIR_STARVATION_SECONDS 3U
+/* Seconds. */
+#define WEIR_STARVATION_BAD  3U
+#define WEIR_STARVATION_GOOD 30U
+#define WEIR_STARVATION_IDLE 600U
 
 enum weir_starvation_change {
 	WEIR_STARVATION_SAME = 0,
@@ -31,8 +38,10 @@ struct weir_starvation {
 	struct weir_class_totals last; /* at the last look */
 	bool looked;
 	bool starved;
-	uint8_t streak; /* looks one behind the other that spoke for the other state */
-	/* Over the streak, and kept until the next one begins. */
+	uint8_t level;    /* bad seconds less good ones: from 0 to WEIR_STARVATION_GOOD */
+	uint16_t idle;    /* seconds in a row in which nothing happened */
+	uint32_t stuck;   /* seconds in a row in which frames waited and none left */
+	uint32_t seconds; /* since the level was 0 last; sums of these: */
 	uint64_t left_bytes, dropped_bytes;
 };
 

@@ -95,13 +95,13 @@ look_at_class(struct weir_appliance *appliance, uint32_t index, bool tell)
 	                              weir_policy_largest_frame(appliance->config));
 	if (change == WEIR_STARVATION_BEGINS && tell)
 		weir_events_post(appliance->events, WEIR_ALARM, "class_starved",
-		                 "class %s: in %u s %" PRIu64 " bytes left and %" PRIu64
+		                 "class %s: in %" PRIu32 " s %" PRIu64 " bytes left and %" PRIu64
 		                 " were dropped, %" PRIu64 " wait; its rate is %" PRIu64 " bit/s",
-		                 class->name, WEIR_STARVATION_SECONDS, starvation->left_bytes,
+		                 class->name, starvation->seconds, starvation->left_bytes,
 		                 starvation->dropped_bytes, totals.queued_bytes, class->rate_bit_s);
 	else if (change == WEIR_STARVATION_ENDS && tell)
 		weir_events_post(appliance->events, WEIR_INFO, "class_recovered",
-		                 "class %s: most of what comes leaves again", class->name);
+		                 "class %s: starves no more", class->name);
 	return change;
 }
 

@@ -53,16 +53,15 @@ test_flooded(void)
 	/* The first look has nothing to compare with. */
 	CU_ASSERT_EQUAL(second(&box, 0, 9000000, 0), WEIR_STARVATION_SAME);
 	CU_ASSERT_EQUAL(seconds(&box, 9, 1000000, 1000001, 0, &when), WEIR_STARVATION_BEGINS);
-	CU_ASSERT_EQUAL(when, WEIR_STARVATION_SECONDS);
+	CU_ASSERT_EQUAL(when, WEIR_STARVATION_BAD);
 	CU_ASSERT_TRUE(box.starvation.starved);
 	CU_ASSERT_EQUAL(box.starvation.left_bytes, 3000000);
 	CU_ASSERT_EQUAL(box.starvation.dropped_bytes, 3000003);
 	/* Once. */
 	CU_ASSERT_EQUAL(seconds(&box, 9, 1000000, 1000001, 0, &when), WEIR_STARVATION_SAME);
-	CU_ASSERT_EQUAL(seconds(&box, 9, 1000000, 1000000, 0, &when), WEIR_STARVATION_ENDS);
-	CU_ASSERT_EQUAL(when, WEIR_STARVATION_SECONDS);
+	CU_ASSERT_EQUAL(seconds(&box, 99, 1000000, 1000000, 0, &when), WEIR_STARVATION_ENDS);
+	CU_ASSERT_EQUAL(when, WEIR_STARVATION_GOOD);
 	CU_ASSERT_FALSE(box.starvation.starved);
-	CU_ASSERT_EQUAL(box.starvation.dropped_bytes, 3000000);
 }
 
 static void
@@ -75,17 +74,88 @@ test_half_is_not_most(void)
 	CU_ASSERT_EQUAL(seconds(&box, 20, 0, 0, 0, &when), WEIR_STARVATION_SAME);
 }
 
-/* Bursts: bad seconds, but never so many one behind the other. */
+/* Bursts: bad seconds, but as many good ones as often. */
 static void
 test_bursts(void)
 {
 	struct box box = make_box();
 
 	(void)second(&box, 0, 0, 0);
-	for (uint32_t i = 0; i < 50; i++)
-		CU_ASSERT_EQUAL(second(&box, 1000, i % WEIR_STARVATION_SECONDS == 0 ? 0 : 9000, 0),
+	for (uint32_t i = 0; i < 100; i++)
+		CU_ASSERT_EQUAL(second(&box, 1000, i % 4 < WEIR_STARVATION_BAD - 1 ? 9000 : 0, 0),
 		                WEIR_STARVATION_SAME);
 	CU_ASSERT_FALSE(box.starvation.starved);
+}
+
+/* Flooded two seconds of three, for an hour. */
+static void
+test_by_turns(void)
+{
+	struct box box = make_box();
+	uint32_t begun = 0, ended = 0;
+
+	for (uint32_t i = 0; i < 3600; i++) {
+		enum weir_starvation_change change =
+		    second(&box, i % 3 == 0 ? 100000 : 0, i % 3 == 0 ? 0 : 100000, 0);
+
+		begun += change == WEIR_STARVATION_BEGINS;
+		ended += change == WEIR_STARVATION_ENDS;
+	}
+	CU_ASSERT_EQUAL(begun, 1);
+	CU_ASSERT_EQUAL(ended, 0);
+}
+
+/* However an attacker takes turns, events are far between. */
+static void
+test_no_flood_of_events(void)
+{
+	struct weir_random random = weir_random_make(weir_test_seed());
+
+	for (uint32_t run = 0; run < 200; run++) {
+		uint32_t bad = 1 + (uint32_t)weir_random_below(&random, 10);
+		uint32_t good = 1 + (uint32_t)weir_random_below(&random, 40);
+		uint32_t begun = 0;
+		struct box box = make_box();
+
+		for (uint32_t i = 0; i < 3600; i++)
+			begun +=
+			    second(&box, i % (bad + good) < bad ? 0 : 100,
+			           i % (bad + good) < bad ? 100 : 0, 0) == WEIR_STARVATION_BEGINS;
+		CU_ASSERT(begun <= 3600 / (WEIR_STARVATION_BAD + WEIR_STARVATION_GOOD) + 1);
+	}
+}
+
+/* It gets nothing, and tries now and then: nothing comes in between, which speaks for neither. */
+static void
+test_tries(void)
+{
+	for (uint32_t pause = 1; pause < WEIR_STARVATION_IDLE; pause += pause) {
+		struct box box = make_box();
+		uint32_t begun = 0;
+
+		(void)second(&box, 0, 0, 0);
+		for (uint32_t i = 0; i < 10; i++) {
+			begun += second(&box, 0, 100000, 0) == WEIR_STARVATION_BEGINS;
+			for (uint32_t k = 0; k < pause; k++)
+				CU_ASSERT_EQUAL(second(&box, 0, 0, 0), WEIR_STARVATION_SAME);
+		}
+		CU_ASSERT_EQUAL(begun, 1);
+		CU_ASSERT_TRUE(box.starvation.starved);
+	}
+}
+
+/* One that is not used any more is no longer told to starve. */
+static void
+test_idle(void)
+{
+	struct box box = make_box();
+	uint32_t when;
+
+	(void)second(&box, 0, 0, 0);
+	CU_ASSERT_EQUAL(seconds(&box, 9, 0, 9000, 0, &when), WEIR_STARVATION_BEGINS);
+	CU_ASSERT_EQUAL(seconds(&box, 9999, 0, 0, 0, &when), WEIR_STARVATION_ENDS);
+	CU_ASSERT_EQUAL(when, WEIR_STARVATION_IDLE);
+	CU_ASSERT_EQUAL(second(&box, 0, 9000, 0), WEIR_STARVATION_SAME);
 }
 
 static void
@@ -96,9 +166,9 @@ test_stuck(void)
 
 	(void)second(&box, 0, 0, 200);
 	CU_ASSERT_EQUAL(seconds(&box, 9, 0, 0, 200, &when), WEIR_STARVATION_BEGINS);
-	CU_ASSERT_EQUAL(when, WEIR_STARVATION_SECONDS);
+	CU_ASSERT_EQUAL(when, WEIR_STARVATION_BAD);
 	/* It empties; and one that trickles is not stuck. */
-	CU_ASSERT_EQUAL(seconds(&box, 9, 200, 0, 0, &when), WEIR_STARVATION_ENDS);
+	CU_ASSERT_EQUAL(seconds(&box, 99, 200, 0, 0, &when), WEIR_STARVATION_ENDS);
 	CU_ASSERT_EQUAL(seconds(&box, 20, 84, 0, 100000, &when), WEIR_STARVATION_SAME);
 }
 
@@ -112,17 +182,22 @@ test_new_arrivals(void)
 		CU_ASSERT_EQUAL(second(&box, 0, 0, i % 2 == 0 ? 0 : 5000), WEIR_STARVATION_SAME);
 }
 
-/* Less than two frames a second: a second without one is its rate's doing. */
+/* Less than two frames a second: a second without one is its rate's doing, but not an hour. */
 static void
 test_slow_class(void)
 {
 	struct box box = make_box();
 	uint32_t when;
 
-	box.rate_bit_s = 2 * 8 * LARGEST_BYTES - 8;
-	CU_ASSERT_EQUAL(seconds(&box, 20, 0, 0, 5000, &when), WEIR_STARVATION_SAME);
-	box.rate_bit_s += 8;
-	CU_ASSERT_EQUAL(seconds(&box, 20, 0, 0, 5000, &when), WEIR_STARVATION_BEGINS);
+	/* Two largest frames take 20 s. */
+	box.rate_bit_s = 2 * 8 * LARGEST_BYTES / 20;
+	for (uint32_t i = 0; i < 20; i++) {
+		CU_ASSERT_EQUAL(seconds(&box, 19, 0, 0, 5000, &when), WEIR_STARVATION_SAME);
+		CU_ASSERT_EQUAL(second(&box, LARGEST_BYTES, 0, 5000), WEIR_STARVATION_SAME);
+	}
+	CU_ASSERT_EQUAL(seconds(&box, 99, 0, 0, 5000, &when), WEIR_STARVATION_BEGINS);
+	/* Rounded down above: a second more. */
+	CU_ASSERT_EQUAL(when, 21 + WEIR_STARVATION_BAD - 1);
 }
 
 static void
@@ -132,12 +207,12 @@ test_forgets(void)
 	uint32_t when;
 
 	(void)second(&box, 0, 0, 0);
-	CU_ASSERT_EQUAL(seconds(&box, WEIR_STARVATION_SECONDS - 1, 0, 9000, 0, &when),
+	CU_ASSERT_EQUAL(seconds(&box, WEIR_STARVATION_BAD - 1, 0, 9000, 0, &when),
 	                WEIR_STARVATION_SAME);
 	weir_starvation_forget(&box.starvation);
 	/* Counters go on from where they are: all that was dropped before is no second's. */
 	CU_ASSERT_EQUAL(second(&box, 0, 0, 0), WEIR_STARVATION_SAME);
-	CU_ASSERT_EQUAL(seconds(&box, WEIR_STARVATION_SECONDS - 1, 0, 9000, 0, &when),
+	CU_ASSERT_EQUAL(seconds(&box, WEIR_STARVATION_BAD - 1, 0, 9000, 0, &when),
 	                WEIR_STARVATION_SAME);
 	CU_ASSERT_EQUAL(second(&box, 0, 9000, 0), WEIR_STARVATION_BEGINS);
 }
@@ -149,6 +224,10 @@ main(void)
 	    {"a class that is flooded", test_flooded},
 	    {"half is not most", test_half_is_not_most},
 	    {"bursts are not told", test_bursts},
+	    {"flooded by turns", test_by_turns},
+	    {"no flood of events", test_no_flood_of_events},
+	    {"gets nothing, and tries now and then", test_tries},
+	    {"one that is not used any more", test_idle},
 	    {"frames that wait and none leaves", test_stuck},
 	    {"frames that have just come", test_new_arrivals},
 	    {"a class of less than two frames a second", test_slow_class},

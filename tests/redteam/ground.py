@@ -28,6 +28,7 @@ POINTS_MAX = 300  # of a series
 PATIENCE_S = 60
 UNDATED_NS = 2_000_000  # how late a stamp may be where no probes are sent
 PROBES_MIN = 8
+TOO_FAST = (0.002, 0.005, 0.008, 0.012, 0.02, 0.03, 0.05)  # shares of a limit
 
 
 class Scenario(NamedTuple):
@@ -321,6 +322,19 @@ class Run:
         self.must(worst <= allowed, f"{what}no window holds more than rate x window + {burst_bytes} B: the worst "
                                     f"{worst:.0f} B, {allowed - burst_bytes:.0f} B allowed for late stamps")
         return worst
+
+    def sees(self, watch: Watch, frames: list[laboratory.Frame], rate_bit_s: int, burst_bytes: int) -> float:
+        """The least share by which the limit could have been too fast and must_keep_rate() would have failed.
+
+        It takes a stretch in which the limit was reached all the time, and long enough for the excess to be more
+        than a burst and the doubt of the stamps. As judged by a limit that is so much less.
+        """
+        times, sizes = [frame.ns for frame in frames], [frame.wire for frame in frames]
+        for share in TOO_FAST:
+            less = rate_bit_s / (1 + share)
+            if frames and rates.worst_excess(times, sizes, less) > burst_bytes + less / 8e9 * watch.allowance_ns:
+                return share
+        raise Unjudged(f"the limit was not reached for long enough: {TOO_FAST[-1]:.0%} too much would not have been seen")
 
     def must_exhaust(self, got: int, cap: int, largest: int, what: str = "the cap") -> None:
         """All of a cap but what can't hold one more frame, and not a byte over it."""

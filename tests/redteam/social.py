@@ -171,7 +171,8 @@ def tree(run: Run, leaf: str, cap: int, leaf_cap: int, rate: str = "50 Mbit/s", 
 @scenario("S12", "policy abuse by a local user: loosen, rename, re-add, race", "refused and recorded; no charge comes back",
           OWN_LIFE)
 def policy(run: Run) -> None:
-    cap, leaf_cap = LARGEST * 3000, LARGEST * 1000
+    # The root holds two and a half of the leaves that someone makes by names.
+    cap, leaf_cap = LARGEST * 2500, LARGEST * 1000
     run.lab.pair()
     own = tree(run, "leaf", cap, leaf_cap)
     run.start(own)
@@ -198,7 +199,8 @@ def policy(run: Run) -> None:
         run.must_exhaust(each, leaf_cap, LARGEST, f"the cap of {name}")
     run.must(got[2] == 0, f"{got[2]} B more by a name that was used up before")
     received = sum(frame.wire for frame in frames)
-    run.must(received <= cap, f"{received} B arrived, at most the root's {cap} B")
+    run.must(0 < got[3] < leaf_cap, f"{got[3]} B by a third name, less than its cap: the root's binds")
+    run.must_exhaust(received, cap, LARGEST, "the root's cap")
     run.must(received == run.charged(), f"{received} B arrived, {run.charged()} B charged")
     run.note("not built yet: signatures (see S12s)")
     run.asks(f"root {cap} B, leaf {leaf_cap} B; {len(asked)} tries, 3 names, races", cap_bytes=cap, leaf_bytes=leaf_cap)
@@ -228,9 +230,13 @@ def rename(run: Run, cap: int, leaf_cap: int, watch: Watch) -> list[int]:
     back = run.happens("and back")
     apply(tree(run, "leaf", cap, leaf_cap), 200)
     spend("leaf")
+    third = run.happens("and a third name")
+    apply(tree(run, "third", cap, leaf_cap), 200)
+    run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < LARGEST, "the root's cap")
+    run.silent(watch, 0.3)
     said = apply(tree(run, "leaf", cap, leaf_cap, root="sum"), 409)
     run.must("root" in said, f"the root can't be renamed: {said.strip()}")
-    return [renamed, back]
+    return [renamed, back, third]
 
 
 def race(run: Run, own: Path) -> int:
@@ -366,7 +372,10 @@ def api(run: Run) -> None:
     got = sum(frame.wire for frame in frames)
     if run.given:  # others may take of the rate
         rate, burst, _ = given_bounds(run, before, after)
-        best = (turns[0][2], len(frames))
+        best = max(((sent, sum(begun <= frame.ns < ended for frame in frames)) for begun, ended, sent in turns),
+                   key=lambda one: one[1] / one[0])
+        if best[0] != best[1]:
+            run.note(f"{best[1]} of {best[0]} frames arrived: whether the rest found the rate taken by others isn't known")
     else:
         best = must_be_whole(run, turns, frames, "under abuse")
     worst = run.must_keep_rate(watch, frames, rate, burst)
@@ -394,7 +403,9 @@ def employees(run: Run) -> None:
     run.lab.wire("internet", "net0", "out0")
     run.lab.wire("datacenter", "dc1", "in1")
     run.lab.wire("employees", "emp0", "out1")
-    total, own = LARGEST * 9000 * run.scale, LARGEST * 2500 * run.scale
+    # The total is less than the employees' part and what the API sends in the end.
+    own = LARGEST * 2500 * run.scale
+    total = own + LARGEST * 2800 * run.scale
     part = own // LARGEST // 2 * LARGEST
     run.start(policy_of(
         run, [("inference-internet", "in0", "out0"), ("inference-employees", "in1", "out1")],
@@ -428,6 +439,11 @@ def employees(run: Run) -> None:
     run.silent(side, 0.3)
     for flood in bulk:
         flood.end()
+    flood = laboratory.Flood(run.lab, "datacenter", "dc0", rate=20_000_000, bytes=FLOOD_FRAME, seconds=600, port=443)
+    run.happens("the API sends all that is left")
+    run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < LARGEST, "the total")
+    run.silent(out, 0.3)
+    flood.end()
     api_frames, bulk_frames = out.frames(), side.frames()
     status = run.weir.status()
     budget = {item["name"]: item["charged_wire_bytes"] for item in status["budgets"]}
@@ -439,7 +455,7 @@ def employees(run: Run) -> None:
     side_bytes = sum(frame.wire for frame in bulk_frames)
     run.must_exhaust(side_bytes, own, LARGEST, "the employees' budget")
     run.must(got["logs"] <= part, f"logs: {got['logs']} B arrived, at most {part} B")
-    run.must(got["api"] + side_bytes <= total, f"{got['api'] + side_bytes} B arrived in all, at most the total of {total} B")
+    run.must_exhaust(got["api"] + side_bytes, total, LARGEST, "the total")
     sent, arrived = must_be_whole(run, turns, api_frames, "the API")
     run.plot("to the employees", bulk_frames, own)
     run.asks(f"employees {own} B of {total} B; 160 Mbit/s offered", employees_bytes=own, total_bytes=total, logs_bytes=part)

@@ -4,7 +4,8 @@
 Each weakness is a patch, as those of tests/mutants are: tests/redteam/weakened/*.patch, and of
 tests/mutants those that WEAK names. Head: What: is broken, Caught-by: which scenarios. A scenario
 has caught it when it says that something is not so; one that could not judge has not. The Weir
-without a patch passes all of them, or they would catch everything. The last line is "weakened: N
+without a patch passes all of them, or they would catch everything. What it says has to be about
+what is broken: Claims: is a pattern that each must match. The last line is "weakened: N
 passed, N failed".
 """
 
@@ -20,14 +21,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = (".git", "build*", "__pycache__")
 # What tests/mutants tries on single modules, seen from outside.
-WEAK = {"time_off_counts": ["S13"]}
+WEAK = {"time_off_counts": (["S13"], "beyond the window's cap")}
 LIMIT_S = 600
+TURNS = 3  # a scenario judges less sharply while the machine is busy with something else
 
 
 class Weakness(NamedTuple):
     name: str
     what: str
     scenarios: list[str]
+    claims: str
     patch: Path | None
 
 
@@ -38,12 +41,13 @@ def head_of(patch: Path, word: str) -> str:
 
 def weaknesses() -> list[Weakness]:
     ours = sorted((ROOT / "tests/redteam/weakened").glob("*.patch"))
-    found = [Weakness(path.stem, head_of(path, "What"), head_of(path, "Caught-by").split(), path) for path in ours]
-    for name, scenarios in WEAK.items():
+    found = [Weakness(path.stem, head_of(path, "What"), head_of(path, "Caught-by").split(), head_of(path, "Claims"), path)
+             for path in ours]
+    for name, (scenarios, claims) in WEAK.items():
         path = ROOT / f"tests/mutants/{name}.patch"
-        found.append(Weakness(name, head_of(path, "What"), scenarios, path))
+        found.append(Weakness(name, head_of(path, "What"), scenarios, claims, path))
     every = sorted({one for weakness in found for one in weakness.scenarios}, key=lambda one: int(one[1:]))
-    return [Weakness("nothing", "nothing is broken", every, None), *found]
+    return [Weakness("nothing", "nothing is broken", every, "", None), *found]
 
 
 class Tree:
@@ -92,8 +96,10 @@ def judge(weakness: Weakness, told: dict[str, dict]) -> list[tuple[bool, str]]:
         if weakness.patch is None:
             lines.append((verdict == "pass", f"{weakness.name}: {name} passes{': ' + why if why else ''}"))
         else:
-            caught = verdict == "fail" and "not so: " in why
-            said = why[why.find("not so: "):] if caught else f"{verdict}: {why}"
+            broken = [part for part in why.split("; ") if part.startswith("not so: ")]
+            right = [part for part in broken if re.search(weakness.claims, part)]
+            caught = verdict == "fail" and bool(weakness.claims) and bool(right)
+            said = right[0] if caught else f"{verdict}: {why}"
             lines.append((caught, f"{weakness.name} ({weakness.what}): {name} {'fails: ' if caught else 'does not see it: '}{said}"))
     return lines
 
@@ -114,7 +120,11 @@ def main(options) -> int:
                 continue
             try:
                 tree.patch(weakness.patch)
-                lines = judge(weakness, fight(tree.make(), weakness.scenarios, options.seed, folder / "told.json"))
+                program = tree.make()
+                for _ in range(TURNS):
+                    lines = judge(weakness, fight(program, weakness.scenarios, options.seed, folder / "told.json"))
+                    if weakness.patch is None or all(good for good, _ in lines):
+                        break
                 tree.patch(weakness.patch, "-R")
             except (RuntimeError, OSError, KeyError, ValueError, subprocess.TimeoutExpired) as error:
                 print(f"FAIL {weakness.name}: {error}", flush=True)

@@ -146,16 +146,17 @@ def test_public_service(ctl):
 
 
 def test_traffic(plan):
-    caps = "{limit: 1 GB, per: 1 d}, {limit: 10 GB}"
+    caps = "{limit: 1 GB, per: 1 d}, {limit: 100 GB}"
     code, text, told = plan(caps, "--traffic", "api=80 kbit/s", "--traffic", "housekeeping=10 kbit/s")
     traffic = told["traffic"]
     assert (code, traffic["fits"], traffic["live"], traffic["total_bit_s"]) == (0, True, False, 90000)
     assert [(at["name"], at["fits"]) for at in traffic["classes"]] == [("api", True), ("housekeeping", True)]
     assert [at["share"] for at in traffic["classes"]] == pytest.approx([8 / 9, 1 / 9])
-    # A day's window, 1/64 of it longer because bytes come back late; 10 GB last 10 days and more.
+    # A day's window, 1/64 of it longer because bytes come back late; 100 GB last 102 days and more.
     assert traffic["caps"][0]["used_bytes"] == -(-90000 * DAY * 65 // 64 // 8)
-    assert traffic["caps"][1]["lasts_s"] == 10 ** 10 * 8 // 90000
-    assert "Traffic as given, 90 kbit/s in all, FITS:" in text and "used up after 10 d 6 h" in text
+    assert [at["left_bytes"] for at in traffic["caps"]] == [10 ** 9, 10 ** 11]
+    assert traffic["caps"][1]["lasts_s"] == 10 ** 11 * 8 // 90000
+    assert "Traffic as given, 90 kbit/s in all, FITS:" in text and "fits: lasts 102 d" in text
     _, text, told = plan(caps, "--traffic", "api=92 kbit/s")
     assert told["traffic"]["fits"] is False and told["traffic"]["classes"][0]["fits"] is True
     assert told["traffic"]["caps"][0]["used_bytes"] == 1_009_125_000
@@ -165,6 +166,27 @@ def test_traffic(plan):
     _, text, told = plan(caps, "--traffic", "housekeeping=0 bit/s")
     assert told["traffic"]["fits"] is True and told["traffic"]["caps"][1]["lasts_s"] is None
     assert plan(caps)[2]["traffic"] is None
+
+
+@pytest.mark.parametrize("survive, fits", [("88 d", True), ("2115 h", False)])
+def test_lifetime(plan, survive, fits):
+    """A cap that is used up before the time that the model is to survive is too small for the traffic."""
+    caps = f"{{limit: {88 * DAY * 10 ** 6 // 8 + 10 ** 9} B}}"  # 88 days at 1 Mbit/s, and two hours more
+    code, text, told = plan(caps, "--traffic", "api=1 Mbit/s", survive=survive, compression=1)
+    assert (code, told["traffic"]["fits"]) == (0, fits)
+    assert told["traffic"]["caps"][0]["fits"] is fits
+    assert ("FITS:" in text) is fits and ("TOO MUCH: used up after 88 d 2 h" in text) is not fits
+    assert "A lifetime cap has to last for 88 d" in text
+
+
+def test_full_to_the_last_byte(plan):
+    """A share is rounded up, but what survives is never shown as all that an attacker needs."""
+    need = 3_400_000_000_000 // 16
+    code, text, _ = plan(f"{{limit: {need - 1} B}}")
+    assert code == 0 and "100.0 % of the" not in text.partition("\n\n")[0]
+    assert "SURVIVES 90 d" in text and "1 B less than an attacker needs" in text
+    code, text, _ = plan(f"{{limit: {need} B}}")
+    assert code == 1 and "DOES NOT SURVIVE" in text
 
 
 @pytest.mark.parametrize("given, line", [
@@ -195,10 +217,30 @@ def test_live(plan, ctl, serve, folder):
     after = later(STATUS, 2)
     after["classes"][0]["dropped_wire_bytes"] += 1_000_000
     serve(answer(STATUS), answer(after), answer(STATUS), answer(after))
-    code, text, told = plan("{limit: 100 GB}", "--live", "-i", "100 ms")
+    code, text, told = plan("{limit: 150 GB, per: 90 d}", "--live", "-i", "100 ms")
     assert (code, told["traffic"]["live"], told["traffic"]["total_bit_s"]) == (0, True, 54_000_000)
     assert told["traffic"]["classes"][0]["traffic_bit_s"] == 54_000_000
-    assert "Traffic that the running weir has now, 54 Mbit/s in all, FITS:" in text
+    assert "Traffic that the running weir has now, 54 Mbit/s in all, DOES NOT FIT:" in text
+
+
+@pytest.mark.parametrize("cap, used", [
+    ("{limit: 200 GB}", "charged"),
+    ("{limit: 2 GB}", "charged"),
+    ("{limit: 5 GB, per: 1 d}", "day"),  # the running one's own window
+    ("{limit: 5 GB, per: 1 h}", "day"),  # no more can be in an hour than in a day
+    ("{limit: 900 GB, per: 2 d}", "charged"),  # and in two than was ever charged
+    ("{limit: 1 MB, per: 1 d}", "all"),
+])
+def test_live_goes_on_from_what_is_charged(plan, serve, cap, used):
+    after = later(STATUS, 2)
+    after["budgets"][0]["charged_wire_bytes"] = 1_700_000_000
+    serve(answer(STATUS), answer(after), answer(STATUS), answer(after))
+    _, text, told = plan(cap, "--live", "-i", "100 ms")
+    limit = told["traffic"]["caps"][0]["limit_bytes"]
+    left = {"charged": limit - 1_700_000_000, "day": limit - after["budgets"][0]["caps"][1]["used_bytes"], "all": 0}[used]
+    assert told["traffic"]["caps"][0]["left_bytes"] == left
+    assert told["traffic"]["caps"][0]["lasts_s"] == left * 8 // 50_000_000
+    assert "LEFT NOW" in text
 
 
 def test_live_without_weir(ctl, serve, folder):

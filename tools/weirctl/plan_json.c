@@ -174,20 +174,21 @@ largest_json(const struct weir_plan_report *report)
 }
 
 static json_t *
-cap_traffic_json(const struct weir_config_cap *cap, const char *budget, uint64_t bit_s)
+cap_traffic_json(const struct weir_plan_report *report, uint32_t budget, uint32_t i)
 {
-	weir_u128 used = weir_plan_traffic_used(cap, bit_s);
-	uint64_t lasts_ns = weir_plan_traffic_lasts_ns(cap, bit_s);
+	const struct weir_config_cap *cap = &report->config->budgets[budget].caps[i];
+	struct weir_plan_cap_fit fit = weir_plan_traffic_fit(report, budget, i);
+	json_t *json = weir_command_json(json_pack(
+	    "{s:s, s:o, s:o, s:o, s:o, s:b}", "budget", report->config->budgets[budget].name,
+	    "traffic_bit_s", number(fit.bit_s), "limit_bytes", number(cap->limit_bytes), "window_s",
+	    cap->window_ns == 0 ? json_null() : seconds(cap->window_ns), "left_bytes",
+	    number(fit.left_bytes), "fits", fit.fits));
 
 	if (cap->window_ns != 0)
-		return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b}", "budget", budget,
-		                 "traffic_bit_s", number(bit_s), "limit_bytes",
-		                 number(cap->limit_bytes), "window_s", seconds(cap->window_ns),
-		                 "used_bytes", number(used), "fits", used <= cap->limit_bytes);
-	return json_pack("{s:s, s:o, s:o, s:n, s:o}", "budget", budget, "traffic_bit_s",
-	                 number(bit_s), "limit_bytes", number(cap->limit_bytes), "window_s",
-	                 "lasts_s",
-	                 lasts_ns == UINT64_MAX ? json_null() : number(lasts_ns / WEIR_NS_PER_S));
+		set(json, "used_bytes", number(fit.used_bytes));
+	set(json, "lasts_s",
+	    fit.lasts_ns == UINT64_MAX ? json_null() : number(fit.lasts_ns / WEIR_NS_PER_S));
+	return json;
 }
 
 static json_t *
@@ -212,14 +213,10 @@ traffic_json(const struct weir_plan_report *report)
 		                          "rate_bit_s", number(class->rate_bit_s), "fits", good));
 	}
 	for (uint32_t i = 0; i < config->n_budgets; i++) {
-		const struct weir_config_budget *budget = &config->budgets[i];
-		uint64_t bit_s = weir_plan_traffic_bit_s(traffic, config, i);
+		for (uint32_t k = 0; k < config->budgets[i].n_caps; k++) {
+			json_t *cap = cap_traffic_json(report, i, k);
 
-		for (uint32_t k = 0; k < budget->n_caps; k++) {
-			json_t *cap = weir_command_json(
-			    cap_traffic_json(&budget->caps[k], budget->name, bit_s));
-
-			fits = fits && !json_is_false(json_object_get(cap, "fits"));
+			fits = fits && json_is_true(json_object_get(cap, "fits"));
 			append(caps, cap);
 		}
 	}

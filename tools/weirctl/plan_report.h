@@ -22,6 +22,8 @@ struct weir_plan_traffic {
 	/* Live: what classes send that the policy doesn't have. */
 	uint64_t unknown_bit_s;
 	uint32_t n_unknown;
+	/* What caps have left, WEIR_CAPS_MAX a budget: all, or live, what the running Weir left. */
+	uint64_t *left_bytes;
 };
 
 struct weir_plan_report {
@@ -61,13 +63,21 @@ void weir_plan_traffic_free(struct weir_plan_traffic *traffic);
 uint64_t weir_plan_traffic_bit_s(const struct weir_plan_traffic *traffic,
                                  const struct weir_config *config, uint32_t budget);
 
-/*
- * What steady traffic makes of a cap. Of a window: what counts in it, rounded up; a slot's bytes
- * come back up to 1/64 of the window late. Of a lifetime: 0.
- */
-weir_u128 weir_plan_traffic_used(const struct weir_config_cap *cap, uint64_t bit_s);
+/* What steady traffic makes of a cap. */
+struct weir_plan_cap_fit {
+	uint64_t bit_s;
+	/*
+	 * Of a window: what counts in it, rounded up; a slot's bytes come back up to 1/64 of the
+	 * window late. Of a lifetime: 0.
+	 */
+	weir_u128 used_bytes;
+	uint64_t left_bytes; /* at first */
+	/* How long that lasts if nothing comes back, rounded down; UINT64_MAX: for ever. */
+	uint64_t lasts_ns;
+	bool fits; /* into the window for ever; a lifetime cap for as long as survive says */
+};
 
-/* How long a lifetime cap lasts at that rate, rounded down; UINT64_MAX: for ever. */
-uint64_t weir_plan_traffic_lasts_ns(const struct weir_config_cap *cap, uint64_t bit_s);
+struct weir_plan_cap_fit weir_plan_traffic_fit(const struct weir_plan_report *report,
+                                               uint32_t budget, uint32_t cap);
 
 #endif

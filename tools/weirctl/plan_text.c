@@ -156,7 +156,16 @@ print_verdict(const struct weir_plan_report *report)
 	uint64_t need_bytes = report->attackers[report->own].need_bytes, t_ns;
 	struct weir_format survive = weir_format_duration(asset->survive_ns);
 	enum weir_plan_when when = weir_plan_reach(report->plan, total, need_bytes, &t_ns);
+	/* Of interest where it survives. */
+	uint64_t less_bytes = need_bytes - (uint64_t)report->leaves_bytes;
 
+	/* What is rounded up is not to look like all of it. */
+	if (report->survives && less_bytes <= need_bytes / 1000) {
+		printf("SURVIVES %s: until then at most %s can leave, %" PRIu64
+		       " B less than an attacker needs\n",
+		       survive.text, bytes_up(report->leaves_bytes).text, less_bytes);
+		return;
+	}
 	if (report->survives) {
 		/* Less than is needed, so it fits. */
 		printf("SURVIVES %s: until then at most %s can leave, %s of the %s that an "
@@ -355,40 +364,46 @@ print_limits(const struct weir_plan_report *report)
 
 /* A row about a cap. Returns true when the traffic fits. */
 static bool
-put_cap(struct weir_table *table, const struct weir_config_budget *budget, uint32_t i,
-        uint64_t bit_s, uint64_t total_bit_s)
+put_cap(const struct weir_plan_report *report, struct weir_table *table, uint32_t budget,
+        uint32_t i)
 {
-	const struct weir_config_cap *cap = &budget->caps[i];
-	weir_u128 used = weir_plan_traffic_used(cap, bit_s);
+	const struct weir_config_cap *cap = &report->config->budgets[budget].caps[i];
+	struct weir_plan_cap_fit fit = weir_plan_traffic_fit(report, budget, i);
+	uint64_t total = report->traffic->total_bit_s;
+	weir_u128 used = fit.used_bytes;
 	char text[WEIR_QUANTITY_SIZE], window[WEIR_QUANTITY_SIZE];
 
-	weir_table_cell(table, "budget %s", budget->name);
-	weir_table_cell(table, "%s", weir_format_rate(bit_s).text);
-	weir_table_cell(table, "%s",
-	                total_bit_s == 0 ? "-" : weir_format_percent(bit_s, total_bit_s).text);
+	weir_table_cell(table, "budget %s", report->config->budgets[budget].name);
+	weir_table_cell(table, "%s", weir_format_rate(fit.bit_s).text);
+	weir_table_cell(table, "%s", total == 0 ? "-" : weir_format_percent(fit.bit_s, total).text);
 	weir_quantity_print_bytes(cap->limit_bytes, text);
 	if (cap->window_ns == 0) {
-		uint64_t lasts_ns = weir_plan_traffic_lasts_ns(cap, bit_s);
-
 		weir_table_cell(table, "lifetime cap %s", text);
 		weir_table_cell(table, "-");
-		if (lasts_ns == UINT64_MAX)
-			weir_table_cell(table, "fits");
-		else
-			weir_table_cell(table, "used up after %s", duration_down(lasts_ns).text);
-		return true;
+	} else {
+		weir_table_cell(table, "cap %s per %s", text,
+		                weir_quantity_print_duration(cap->window_ns, window));
+		weir_table_cell(table, "%s",
+		                weir_format_percent(used > UINT64_MAX ? UINT64_MAX : (uint64_t)used,
+		                                    cap->limit_bytes)
+		                    .text);
 	}
-	weir_table_cell(table, "cap %s per %s", text,
-	                weir_quantity_print_duration(cap->window_ns, window));
-	weir_table_cell(
-	    table, "%s",
-	    weir_format_percent(used > UINT64_MAX ? UINT64_MAX : (uint64_t)used, cap->limit_bytes)
-	        .text);
-	if (used <= cap->limit_bytes)
-		weir_table_cell(table, "fits");
-	else
+	if (report->traffic->live)
+		weir_table_cell(table, "%s", weir_format_bytes(fit.left_bytes).text);
+	if (!fit.fits && cap->window_ns == 0)
+		weir_table_cell(table, "TOO MUCH: used up after %s",
+		                duration_down(fit.lasts_ns).text);
+	else if (!fit.fits)
 		weir_table_cell(table, "TOO MUCH: %s", times_up(used, cap->limit_bytes).text);
-	return used <= cap->limit_bytes;
+	else if (fit.lasts_ns == UINT64_MAX || cap->window_ns == 0)
+		weir_table_cell(table, "fits%s%s", fit.lasts_ns == UINT64_MAX ? "" : ": lasts ",
+		                fit.lasts_ns == UINT64_MAX ? "" : duration_down(fit.lasts_ns).text);
+	else if (report->traffic->live && fit.lasts_ns < cap->window_ns)
+		weir_table_cell(table, "fits, but what is left now may last only %s",
+		                duration_down(fit.lasts_ns).text);
+	else
+		weir_table_cell(table, "fits");
+	return fit.fits;
 }
 
 static bool
@@ -405,6 +420,8 @@ put_class(const struct weir_plan_report *report, struct weir_table *table, uint3
 	weir_table_cell(table, "%s", total == 0 ? "-" : weir_format_percent(bit_s, total).text);
 	weir_table_cell(table, "rate %s", weir_quantity_print_rate(class->rate_bit_s, text));
 	weir_table_cell(table, "%s", weir_format_percent(bit_s, class->rate_bit_s).text);
+	if (report->traffic->live)
+		weir_table_cell(table, "-");
 	if (fits)
 		weir_table_cell(table, "fits");
 	else if (!used)
@@ -417,28 +434,29 @@ put_class(const struct weir_plan_report *report, struct weir_table *table, uint3
 static void
 print_traffic(const struct weir_plan_report *report)
 {
-	static const struct weir_column columns[] = {{"TRAFFIC", false}, {"NEEDS", true},
-	                                             {"SHARE", true},    {"LIMIT", false},
-	                                             {"OF LIMIT", true}, {"VERDICT", false}};
 	const struct weir_plan_traffic *traffic = report->traffic;
 	const struct weir_config *config = report->config;
-	struct weir_table *table = weir_table_new(columns, COUNT(columns));
+	struct weir_column columns[] = {{"TRAFFIC", false}, {"NEEDS", true},    {"SHARE", true},
+	                                {"LIMIT", false},   {"OF LIMIT", true}, {"VERDICT", false},
+	                                {"VERDICT", false}};
+	struct weir_table *table;
 	uint32_t n_missed = 0;
 
+	if (traffic->live)
+		columns[COUNT(columns) - 2] = (struct weir_column){"LEFT NOW", true};
+	table = weir_table_new(columns, traffic->live ? COUNT(columns) : COUNT(columns) - 1);
 	for (uint32_t i = 0; i < config->n_classes; i++)
 		n_missed += !put_class(report, table, i);
-	for (uint32_t i = 0; i < config->n_budgets; i++) {
-		uint64_t bit_s = weir_plan_traffic_bit_s(traffic, config, i);
-
+	for (uint32_t i = 0; i < config->n_budgets; i++)
 		for (uint32_t k = 0; k < config->budgets[i].n_caps; k++)
-			n_missed +=
-			    !put_cap(table, &config->budgets[i], k, bit_s, traffic->total_bit_s);
-	}
+			n_missed += !put_cap(report, table, i, k);
 	printf("\nTraffic %s, %s in all, %s:\n",
 	       traffic->live ? "that the running weir has now" : "as given",
 	       weir_format_rate(traffic->total_bit_s).text,
 	       n_missed == 0 ? "FITS" : "DOES NOT FIT");
 	weir_table_print(table, stdout);
+	printf("A lifetime cap has to last for %s, which is what the model is to survive.\n",
+	       weir_format_duration(report->asset.survive_ns).text);
 	if (traffic->n_unknown > 0)
 		printf("Besides, %s of %u classes that this policy does not have.\n",
 		       weir_format_rate(traffic->unknown_bit_s).text, traffic->n_unknown);

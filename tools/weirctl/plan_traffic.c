@@ -102,6 +102,44 @@ take_difference(const struct weir_status *from, const struct weir_status *to,
 	return 0;
 }
 
+/*
+ * What a running budget has used of a cap that may be another one: of the shortest window that is
+ * at least as long, or all that was ever charged.
+ */
+static uint64_t
+used_of(const struct weir_budget_status *running, const struct weir_config_cap *cap)
+{
+	uint64_t used = running->charged_wire_bytes, shortest_ns = UINT64_MAX;
+
+	for (size_t i = 0; i < running->n_caps && cap->window_ns != 0; i++) {
+		const struct weir_cap_status *of = &running->caps[i];
+
+		if (of->window_ns >= cap->window_ns && of->window_ns < shortest_ns) {
+			shortest_ns = of->window_ns;
+			used = of->used_bytes;
+		}
+	}
+	return used;
+}
+
+/* A budget that the running Weir does not have begins with nothing charged. */
+static void
+take_left(const struct weir_status *status, const struct weir_config *config,
+          struct weir_plan_traffic *traffic)
+{
+	for (uint32_t i = 0; i < config->n_budgets; i++) {
+		const struct weir_config_budget *budget = &config->budgets[i];
+		const struct weir_budget_status *running =
+		    weir_status_budget(status, i, budget->name);
+
+		for (uint32_t k = 0; k < budget->n_caps && running != NULL; k++) {
+			uint64_t *left = &traffic->left_bytes[i * WEIR_CAPS_MAX + k];
+
+			*left = weir_sat_sub(*left, used_of(running, &budget->caps[k]));
+		}
+	}
+}
+
 static enum weir_exit
 take_live(const struct weir_options *options, const struct weir_config *config,
           struct weir_plan_traffic *traffic)
@@ -116,6 +154,8 @@ take_live(const struct weir_options *options, const struct weir_config *config,
 	to = weir_status_get(options->socket, &error);
 	if (to != NULL)
 		rc = take_difference(from, to, config, traffic, &error);
+	if (rc == 0)
+		take_left(to, config, traffic);
 	weir_status_free(from);
 	weir_status_free(to);
 	return rc == 0 ? WEIR_EXIT_OK : weir_command_fail(options, WEIR_EXIT_FAILED, &error);
@@ -136,8 +176,14 @@ weir_plan_traffic_get(const struct weir_options *options, const struct weir_conf
 		weir_text_no_memory();
 	made->live = options->live;
 	made->bit_s = calloc(config->n_classes, sizeof(*made->bit_s));
-	if (made->bit_s == NULL)
+	made->left_bytes =
+	    calloc((size_t)config->n_budgets * WEIR_CAPS_MAX, sizeof(*made->left_bytes));
+	if (made->bit_s == NULL || made->left_bytes == NULL)
 		weir_text_no_memory();
+	for (uint32_t i = 0; i < config->n_budgets; i++)
+		for (uint32_t k = 0; k < config->budgets[i].n_caps; k++)
+			made->left_bytes[i * WEIR_CAPS_MAX + k] =
+			    config->budgets[i].caps[k].limit_bytes;
 	status =
 	    options->live ? take_live(options, config, made) : take_given(options, config, made);
 	if (status != WEIR_EXIT_OK) {
@@ -155,6 +201,7 @@ weir_plan_traffic_free(struct weir_plan_traffic *traffic)
 {
 	if (traffic == NULL)
 		return;
+	free(traffic->left_bytes);
 	free(traffic->bit_s);
 	free(traffic);
 }
@@ -176,8 +223,8 @@ weir_plan_traffic_bit_s(const struct weir_plan_traffic *traffic, const struct we
 	return sum;
 }
 
-weir_u128
-weir_plan_traffic_used(const struct weir_config_cap *cap, uint64_t bit_s)
+static weir_u128
+used_bytes(const struct weir_config_cap *cap, uint64_t bit_s)
 {
 	const weir_u128 unit = 8 * (weir_u128)WEIR_NS_PER_S;
 	weir_u128 counted_ns = cap->window_ns;
@@ -186,13 +233,29 @@ weir_plan_traffic_used(const struct weir_config_cap *cap, uint64_t bit_s)
 	return (bit_s * counted_ns + unit - 1) / unit;
 }
 
-uint64_t
-weir_plan_traffic_lasts_ns(const struct weir_config_cap *cap, uint64_t bit_s)
+static uint64_t
+lasts_ns(uint64_t bytes, uint64_t bit_s)
 {
-	weir_u128 ns = (weir_u128)cap->limit_bytes * 8 * WEIR_NS_PER_S;
+	weir_u128 ns = (weir_u128)bytes * 8 * WEIR_NS_PER_S;
 
 	if (bit_s == 0)
 		return UINT64_MAX;
 	ns /= bit_s;
 	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
+}
+
+struct weir_plan_cap_fit
+weir_plan_traffic_fit(const struct weir_plan_report *report, uint32_t budget, uint32_t cap)
+{
+	const struct weir_config_cap *of = &report->config->budgets[budget].caps[cap];
+	struct weir_plan_cap_fit fit = {
+	    .bit_s = weir_plan_traffic_bit_s(report->traffic, report->config, budget),
+	    .left_bytes = report->traffic->left_bytes[budget * WEIR_CAPS_MAX + cap],
+	};
+
+	fit.used_bytes = used_bytes(of, fit.bit_s);
+	fit.lasts_ns = lasts_ns(fit.left_bytes, fit.bit_s);
+	fit.fits = of->window_ns != 0 ? fit.used_bytes <= of->limit_bytes
+	                              : fit.lasts_ns >= report->asset.survive_ns;
+	return fit;
 }

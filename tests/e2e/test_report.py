@@ -223,12 +223,18 @@ def changed(data, path, value):
     return copied
 
 
+DEEP: list = []
+for _ in range(200):
+    DEEP = [DEEP, 1]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_wrong_members(tmp_path, name):
     """Each member in turn is left out or of a wrong type: a clear line, or a page, never a traceback."""
     refused = 0
     for path in places(ALL[name]):
-        for wrong in (..., None, "x", -1, True, [], {}, [1, 2, 3], float("nan")):
+        for wrong in (..., None, "x", -1, True, [], {}, [1, 2, 3], float("nan"), 1e308, -1e308, 10 ** 400, 1e-320, 2 ** 64,
+                      DEEP):
             if not path or (wrong is ... and not isinstance(path[-1], str)):
                 continue
             file = tmp_path / "input.json"

@@ -3,11 +3,13 @@
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 BYTES_MAX = 64 << 20  # of one input
+NUMBER_MAX = 1e21  # nothing that is measured here comes near, and sums and squares stay far from a float's end
+NUMBER_MIN = 1e-12  # above 0: the same for quotients
+DEPTH_MAX = 8  # of what is shown as it is
 
 
 class Bad(Exception):
@@ -103,18 +105,18 @@ class Input(NamedTuple):
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return (isinstance(value, (int, float)) and not isinstance(value, bool) and -NUMBER_MAX < value < NUMBER_MAX)
 
 
 def expected(value: Any, shape: Any) -> str | None:
     """What a plain value should have been, or None where it is."""
     if shape is float:
-        return None if is_number(value) else "a number"
+        return None if is_number(value) else "a number below 10^21"
     if shape is Positive:
-        return None if is_number(value) and value > 0 else "a number above 0"
+        return None if is_number(value) and value >= NUMBER_MIN else "a number above 0, 10^-12 to 10^21"
     if shape is Count:
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        return None if good else "a whole number, at least 0"
+        good = isinstance(value, int) and is_number(value) and value >= 0
+        return None if good else "a whole number, 0 to 10^21"
     if shape is Pair:
         good = isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
         return None if good else "two numbers"
@@ -125,8 +127,20 @@ def expected(value: Any, shape: Any) -> str | None:
     return None
 
 
+def check_anything(value: Any, place: str, depth: int = 0) -> None:
+    """What is shown as it is: still no number that can't be reckoned with, and nothing without end."""
+    if depth > DEPTH_MAX:
+        raise Bad(f"{place}: expected no more than {DEPTH_MAX} levels")
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not is_number(value):
+        raise Bad(f"{place}: expected a number below 10^21")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_anything(inner, place, depth + 1)
+
+
 def check(value: Any, shape: Any, place: str) -> None:
-    if isinstance(shape, Maybe):
+    if shape is Anything:
+        check_anything(value, place)
+    elif isinstance(shape, Maybe):
         if value is not None:
             check(value, shape.shape, place)
     elif isinstance(shape, Table):

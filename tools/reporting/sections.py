@@ -160,9 +160,9 @@ def redteam_shares(item: Input, prefix: str) -> tuple[list[Bar], list[Bar]]:
         late_ns = measured.get("late_stamps_ns")
         slack = rate / 8e9 * late_ns if whole(rate) and whole(late_ns) else 0
         for key, of, text in WINDOW_PAIRS:
-            if whole(measured.get(key)) and whole(asked.get(of)) and asked[of] > 0:
+            if whole(measured.get(key)) and whole(asked.get(of)) and asked[of] >= 1:
                 windows.append(share_bar(f"{prefix}{scenario['id']}: {text}", measured[key], asked[of], slack))
-        cap = next((asked[key] for key in CAP_KEYS if whole(asked.get(key)) and asked[key] > 0), None)
+        cap = next((asked[key] for key in CAP_KEYS if whole(asked.get(key)) and asked[key] >= 1), None)
         got = measured.get("received_bytes")
         got = sum(got.values()) if isinstance(got, dict) and all(map(whole, got.values())) else got
         if cap is not None and whole(got):

@@ -360,7 +360,9 @@ diff_budgets(const struct diff *diff, const struct weir_config_names *from_names
 
 		if (j == WEIR_ANY) {
 			say(diff, from->n_caps > 0 ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_NEUTRAL,
-			    "budget %s: removed (what it was charged stays charged)", from->name);
+			    "budget %s: removed (what it was charged stays charged above it; under "
+			    "another name its caps would be whole again)",
+			    from->name);
 			continue;
 		}
 		to = &diff->to->budgets[j];

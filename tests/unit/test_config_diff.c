@@ -197,18 +197,19 @@ test_diff_removed(void)
 	CU_ASSERT_EQUAL_FATAL(
 	    weir_config_parse("to", text, strlen(text), &to, error, sizeof(error)), 0);
 	weir_config_diff(from, to, collect, lines);
-	CU_ASSERT_STRING_EQUAL(lines,
-	                       "R link up: name up -> down\n"
-	                       "+ budget total: cap per 1 d of 1 MB removed\n"
-	                       "= budget part: removed (what it was charged stays charged)\n"
-	                       "= budget mid: added\n"
-	                       "+ class web: budget part -> mid\n"
-	                       "- class log: removed\n"
-	                       "+ rules[1] removed: {protocol: udp, class: log}\n"
-	                       "- rules[2] removed: {ethertype: arp, class: log}\n"
-	                       "- rules[3] removed: {link: up, protocol: tcp, class: web}\n"
-	                       "+ rules[1] added: {protocol: udp, class: web}\n"
-	                       "+ rules[2] added: {link: down, protocol: tcp, class: web}\n");
+	CU_ASSERT_STRING_EQUAL(
+	    lines, "R link up: name up -> down\n"
+	           "+ budget total: cap per 1 d of 1 MB removed\n"
+	           "= budget part: removed (what it was charged stays charged above it; "
+	           "under another name its caps would be whole again)\n"
+	           "= budget mid: added\n"
+	           "+ class web: budget part -> mid\n"
+	           "- class log: removed\n"
+	           "+ rules[1] removed: {protocol: udp, class: log}\n"
+	           "- rules[2] removed: {ethertype: arp, class: log}\n"
+	           "- rules[3] removed: {link: up, protocol: tcp, class: web}\n"
+	           "+ rules[1] added: {protocol: udp, class: web}\n"
+	           "+ rules[2] added: {link: down, protocol: tcp, class: web}\n");
 	weir_config_free(from);
 	weir_config_free(to);
 }

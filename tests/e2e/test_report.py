@@ -64,12 +64,26 @@ PLAN = {
     "paths": [{"kind": "total", "name": None, "attackers": [
         {"compression": 16, "needs_bytes": 212_500_000_000, "never": False, "after_s": 3003},
         {"compression": 100, "needs_bytes": 34_000_000_000, "never": True, "after_s": None}]}]}
-ALL = {"redteam": REDTEAM, "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
+SENT = {
+    "kind": "weirgen.send", "frames": 10_001, "wire_bytes": 15_380_000, "elapsed_ns": 1_000_000_000, "rate_bit_s": 123_040_000,
+    "behind_max_ns": 1_500_000, "given_up_ns": 500_000, "port_errors": 3, "port_unsent": 4, "cut_short": False}
+GENERATOR = {
+    "kind": "bench.generator", "started": "2026-01-01T00:00:00+00:00", "cpu": "some CPU", "rates": [
+        {"asked_bit_s": 10_000_000, "frame_bytes": 60, "sent_frames": 59_523, "received_frames": 59_523,
+         "measured_bit_s": 10_000_100.0, "error": 0.00001, "verdict": "exact"},
+        {"asked_bit_s": 1_000_000_000, "frame_bytes": 1514, "sent_frames": 325_097, "received_frames": 325_000,
+         "measured_bit_s": 990_000_000.0, "error": -0.01, "verdict": "NOT exact"}],
+    "speed": {"testpmd txonly": {"values": [60.0, 62.5], "disturbed": 0, "measured": True, "median": 61.0,
+                                 "times_testpmd_frames": 1},
+              "weirgen fixed": {"values": [55.0, 57.5], "disturbed": 1, "measured": False, "median": 56.0,
+                                "times_testpmd_frames": 1.09}}}
+ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay"}, "generator": GENERATOR, "redteam": REDTEAM, "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
 FIGURES = [
     "S4, kill -9 &lt;again&gt; &amp; again: arrived", "Windows: how much of what any window may hold was used",
     "Caps: how much of each arrived", "Rate asked against rate measured, over the whole run",
     "Latency: share of frames that took at most so long", "Cycles a packet, Weir against testpmd",
-    "How evenly frames leave: standard deviation of the gaps between them"]
+    "How evenly frames leave: standard deviation of the gaps between them",
+    "Rate asked against rate at the other end of a wire", "Cycles a frame, weirgen against testpmd txonly"]
 
 
 def report(*arguments, **options):
@@ -141,7 +155,8 @@ def test_all(page):
     for shown in ("2: 2.50 s kill -9", "In the end 6 822 764 B of 8 796 000.", "arrived, cumulative (MB)", "time (s)",
                   "99.80 %: 4.99 MB of 5 MB", "100.10 %: 1.001 kB of 1 kB", "77.57 %: 6.823 MB of 8.796 MB", "needs signatures",
                   "+4.000 %", "+5.120 %", "50 min 3 s", "never", "we watch it", "40.0 cycles, 2.35 x io", "2.5 x io: asked",
-                  "14.6 years (150 TBW)", "latency", "30 µs", "standard deviation (µs)", "tricks: [&quot;a&quot;, &quot;b&quot;]"):
+                  "14.6 years (150 TBW)", "latency", "30 µs", "standard deviation (µs)", "56.0 cycles, 1.09 of its frames, on a busy machine", "-1.000 %", ">NOT exact<", ">7<",
+                  "generator: 1 of 2 rates were exact", "tricks: [&quot;a&quot;, &quot;b&quot;]"):
         assert shown in text, shown
     assert text == page(**ALL)  # the same inputs, the same page
 

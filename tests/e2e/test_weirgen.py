@@ -83,7 +83,7 @@ def received(process, lab, *status):
     """The JSON of a receiver that ends, which tools/report takes too."""
     finish(process, *status)
     result = lab.folder / "result.json"
-    laboratory.run(REPORT, result, "-o", lab.folder / "report.html")
+    laboratory.run(REPORT, result, lab.folder / "sent.json", "-o", lab.folder / "report.html")
     return json.loads(result.read_text())
 
 

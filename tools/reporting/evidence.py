@@ -51,6 +51,8 @@ SCENARIO = {
 }
 ATTACKER = {"compression": Positive, "needs_bytes": Count, "never": bool, "after_s": Maybe(float), "survives?": bool}
 LATENCY = {"count": Count, "min_ns": Count, "p50_ns": Count, "p99_ns": Count, "max_ns": Count, "buckets_to_ns": [Pair]}
+SENT = {"frames": Count, "wire_bytes": Count, "elapsed_ns": Count, "rate_bit_s": Count, "behind_max_ns": Count,
+        "given_up_ns": Count, "port_errors": Count, "port_unsent": Count, "cut_short": bool}
 KINDS = {
     "redteam": {
         "weir": {"version": Maybe(str), "commit": Maybe(str)}, "policy_digest": Maybe(str), "seed": Count,
@@ -79,6 +81,15 @@ KINDS = {
         "flows": [{"flow": Count, "frames": Count, "lost": Count, "duplicates": Count, "reordered": Count,
                    "latency_kind": str, "latency": LATENCY}],
     },
+    "weirgen.send": SENT,
+    "weirgen.replay": SENT,
+    "bench.generator": {
+        "cpu?": str, "started?": str,
+        "speed?": Table({"values": [Positive], "disturbed": Count, "measured": bool, "median": Positive,
+                         "times_testpmd_frames": Positive}),
+        "rates?": [{"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, "received_frames": Count,
+                    "measured_bit_s": Positive, "error": float, "verdict": str}],
+    },
     "weirctl.plan": {
         "file": str, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,
         "asset": {"name": str, "weights_bytes": Positive, "compression": Positive, "survive_s": Positive,
@@ -93,6 +104,9 @@ MADE_BY = {
     "bench.ledger": "tools/bench ledger --json FILE",
     "bench.smoothness": "tools/bench smoothness --json FILE",
     "weirgen.receive": "weirgen receive --json FILE",
+    "weirgen.send": "weirgen send PROFILE --json FILE",
+    "weirgen.replay": "weirgen replay CAPTURE --json FILE",
+    "bench.generator": "tools/bench generator --json FILE",
     "weirctl.plan": "weirctl --json plan POLICY",
 }
 
@@ -192,6 +206,11 @@ def judge_more(kind: str, data: dict) -> None:
         for name, result in data["results"].items():
             if not result["values"]:
                 raise Bad(f"results.{name}.values: expected at least one")
+    if kind == "bench.generator":
+        if any(rate["verdict"] not in ("exact", "NOT exact", "not measured") for rate in data.get("rates", [])):
+            raise Bad("rates: expected each verdict exact, NOT exact or not measured")
+        if any(not result["values"] for result in data.get("speed", {}).values()):
+            raise Bad("speed: expected at least one value of each")
     if kind == "weirgen.receive":
         for index, flow in enumerate(data["flows"]):
             buckets = flow["latency"]["buckets_to_ns"]

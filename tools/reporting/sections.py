@@ -258,6 +258,49 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
     return [(kind, kind, f"rates: {judged - failed} of {judged} limits were held in every window")], "".join(parts)
 
 
+def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:
+    rows = []
+    for item in inputs:
+        data = item.data
+        unsent = data["port_errors"] + data["port_unsent"]
+        rows.append([escape(item.name), str(data["frames"]), quantity(data["wire_bytes"], BYTES), mbit(data["rate_bit_s"]),
+                     quantity(data["behind_max_ns"], NANOSECONDS), quantity(data["given_up_ns"], NANOSECONDS),
+                     str(unsent) if unsent == 0 else marked("fail", str(unsent)), "yes" if data["cut_short"] else "no"])
+    return [], table([("file", ""), ("frames", "n"), ("on the wire", "n"), ("rate", "n"), ("behind, at most", "n"),
+                      ("given up", "n"), ("of the frames, not sent", "n"), ("stopped", "")], rows)
+
+
+WORDS = {"exact": "pass", "NOT exact": "fail", "not measured": "skip"}
+
+
+def draw_generator(inputs: list[Input]) -> tuple[list[Verdict], str]:
+    verdicts, parts = [], []
+    for item in inputs:
+        rates, speed = item.data.get("rates", []), item.data.get("speed", {})
+        if rates:
+            caption = labelled(inputs, item, "Rate asked against rate at the other end of a wire")
+            points = [(rate["asked_bit_s"], rate["measured_bit_s"], str(index + 1)) for index, rate in enumerate(rates)]
+            parts.append(figure(caption, chart.both(chart.scatter, caption, points, ("asked", RATES), ("measured", RATES),
+                                                    "measured = asked")))
+            rows = [[str(index + 1), mbit(rate["asked_bit_s"]), f"{rate['frame_bytes']} B", mbit(rate["measured_bit_s"]),
+                     f"{100 * rate['error']:+.3f} %", str(rate["sent_frames"]), str(rate["received_frames"]),
+                     marked(WORDS[rate["verdict"]], rate["verdict"])] for index, rate in enumerate(rates)]
+            parts.append(table([("no.", "n"), ("asked", "n"), ("frame", "n"), ("measured", "n"), ("deviation", "n"),
+                                ("sent", "n"), ("received", "n"), ("verdict", "")], rows))
+            exact = sum(rate["verdict"] == "exact" for rate in rates)
+            failed = any(rate["verdict"] == "NOT exact" for rate in rates)
+            kind = "fail" if failed else "pass" if exact == len(rates) else "skip"
+            verdicts.append((kind, kind, labelled(inputs, item, f"generator: {exact} of {len(rates)} rates were exact")))
+        if speed:
+            caption = labelled(inputs, item, "Cycles a frame, weirgen against testpmd txonly")
+            drawn = [Bar(name, result["median"], f"{result['median']:.1f} cycles, {result['times_testpmd_frames']:.2f} of its frames"
+                         + ("" if result["measured"] else ", on a busy machine"),
+                         "#8a8a8a" if name.startswith("testpmd") else COLOURS[0], min(result["values"]), max(result["values"]))
+                     for name, result in speed.items()]
+            parts.append(figure(caption, chart.both(chart.bars, caption, drawn, ("cycles a frame", chart.plain("")), [])))
+    return verdicts, "".join(parts)
+
+
 def draw_latency(inputs: list[Input]) -> tuple[list[Verdict], str]:
     drawn, rows, names = [], [], {"one way": "one way", "variation": "beyond the fastest frame"}
     for item in inputs:
@@ -406,6 +449,8 @@ SECTIONS: list[tuple[str, tuple[str, ...], Draw]] = [
     ("cumulative bytes against the cap", ("redteam",), draw_cumulative),
     ("window headroom", ("redteam", "weirgen.receive"), draw_headroom),
     ("rates asked and measured", ("weirgen.receive",), draw_rates),
+    ("what the generator sent", ("weirgen.send", "weirgen.replay"), draw_sent),
+    ("how exact and fast the generator is", ("bench.generator",), draw_generator),
     ("latency", ("weirgen.receive",), draw_latency),
     ("cycles a packet", ("bench",), draw_bench),
     ("what the ledger costs", ("bench.ledger",), draw_ledger),

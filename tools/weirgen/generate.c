@@ -145,9 +145,9 @@ next_key(const struct stream *stream, struct source *source)
 	if (stream->sessions.count > 0)
 		return source->key;
 	key = weir_mix_next(&source->random);
-	if (stream->flows > 0)
-		key = stream->flow_key + WEIR_GOLDEN * ((key >> 32) * stream->flows >> 32);
-	return weir_mix(key);
+	if (stream->flows == 0)
+		return key;
+	return weir_mix(stream->flow_key + WEIR_GOLDEN * ((key >> 32) * stream->flows >> 32));
 }
 
 /* Writes a source's frame, and says what it is. */

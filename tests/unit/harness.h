@@ -36,6 +36,21 @@
 /* Failures of one test that are printed; the rest are only counted. */
 #define WEIR_TEST_FAILURES_SHOWN 20U
 
+/*
+ * How many seeded histories a test runs: sanitizers make them several times slower, and look for
+ * other things in them than what few more would show.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR_TEST_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(WEIR_TEST_SANITIZED)
+#define WEIR_TEST_HISTORIES(n) (((n) + 4U) / 5U)
+#else
+#define WEIR_TEST_HISTORIES(n) (n)
+#endif
+
 struct weir_test {
 	const char *name;
 	void (*function)(void);

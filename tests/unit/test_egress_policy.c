@@ -254,7 +254,7 @@ test_law_across_changes(void)
 {
 	uint64_t seed = weir_test_seed();
 
-	for (uint32_t i = 0; i < 80; i++)
+	for (uint32_t i = 0; i < WEIR_TEST_HISTORIES(80U); i++)
 		CU_ASSERT_EQUAL(live(seed + i, 1 + i % 2), 0);
 }
 

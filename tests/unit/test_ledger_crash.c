@@ -12,8 +12,8 @@
 #define MS           WEIR_NS_PER_MS
 #define S            WEIR_NS_PER_S
 
-#define SEEDS        200U
-#define WINDOW_SEEDS 400U
+#define SEEDS        WEIR_TEST_HISTORIES(200U)
+#define WINDOW_SEEDS WEIR_TEST_HISTORIES(400U)
 
 #define MUST(call)   CU_ASSERT_EQUAL_FATAL((call), 0)
 
@@ -169,7 +169,7 @@ test_crash_in_commissioning(void)
 	bool hit = true;
 
 	for (uint64_t call = 0; hit; call++) {
-		for (uint64_t run = 0; run < 50; run++) {
+		for (uint64_t run = 0; run < WEIR_TEST_HISTORIES(50U); run++) {
 			struct weir_box *box = weir_box_new(weir_test_seed() + run);
 			struct weir_disk *disk;
 			int rc;

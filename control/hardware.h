@@ -79,8 +79,14 @@
 /* Counters may be behind what has left for so long: some NICs bring them up to date at intervals.
  */
 #define WEIR_HARDWARE_COUNTERS_NS (500 * WEIR_NS_PER_MS)
-/* A commit that stops the queues waits this long for them to be empty; what waits then is lost. */
-#define WEIR_HARDWARE_DRAIN_NS (2 * WEIR_NS_PER_S)
+/*
+ * Before a commit that stops the queues no more than this waits in each limited one, at its limit;
+ * then the port is held until all are empty. Where they are not in the time that follows, workers
+ * go on by the limits in force, and it is tried again later.
+ */
+#define WEIR_HARDWARE_EASE_NS    (100 * WEIR_NS_PER_MS)
+#define WEIR_HARDWARE_DRAIN_NS   (2 * WEIR_NS_PER_S)
+#define WEIR_HARDWARE_PUT_OFF_NS (10 * WEIR_NS_PER_S)
 
 /* How a class is limited on a port. */
 enum weir_hardware_way {
@@ -186,8 +192,8 @@ bool weir_hardware_leave(struct weir_appliance *appliance, uint32_t port);
 
 /*
  * A policy was published: plans anew. Limits that can be changed live are, at once; where a commit
- * stops the queues the port is held, drained, programmed and released by weir_hardware_tick. Until
- * then the old limits stand, and the buckets hold the new rates.
+ * stops the queues they are eased, and the port is held, drained, programmed and released by
+ * weir_hardware_tick. Until then the old limits stand, and the buckets hold the new rates.
  */
 void weir_hardware_policy(struct weir_appliance *appliance);
 

@@ -55,13 +55,23 @@ struct weir_hardware_queue {
 };
 
 /*
- * A change of limits that stops all queues:
+ * A change of limits that stops all queues, and loses what is in them:
  *
- *   SETTLED -- policy --> HOLDING -- workers hold --> DRAINING -- empty --> commit --> SETTLED
- *                                                     DRAINING -- too long --> port is restarted
+ *   SETTLED -- policy --> EASING -- little waits --> HOLDING -- workers hold --> DRAINING
+ *   DRAINING -- empty --> commit --> SETTLED
+ *   DRAINING -- too long --> EASING, for a while at least
+ *
+ * EASING: frames go on leaving by the limits in force, but each limited queue takes no more than
+ * leaves soon; what comes beyond that waits uncharged in its class's own queue. So the class that
+ * has the most in the NIC, for its rate, holds up nobody else. Where limits are required queue 0
+ * takes nothing: what goes by it has no limit yet.
+ *
+ * Where the driver doesn't tell what has left there is no EASING, and what has not left when it has
+ * lasted too long is lost, with a restart of the port.
  */
 enum weir_hardware_change {
 	WEIR_HARDWARE_SETTLED = 0,
+	WEIR_HARDWARE_EASING,
 	WEIR_HARDWARE_HOLDING,
 	WEIR_HARDWARE_DRAINING,
 };
@@ -93,8 +103,10 @@ struct weir_hardware_port {
 	uint64_t test_end_ns; /* while it runs; 0: no look at it yet */
 	enum weir_hardware_change change;
 	uint64_t change_token;
-	uint64_t change_ns;   /* when it began to drain */
-	uint64_t lost_frames; /* that waited when a change could wait no longer */
+	uint64_t change_ns;     /* when it began to drain */
+	uint64_t change_due_ns; /* not held before */
+	bool told_put_off;      /* of the change under way */
+	uint64_t lost_frames;   /* that waited when a change could wait no longer */
 	struct weir_hardware_queue queues[WEIR_TX_QUEUES_MAX];
 	uint8_t queue_of_slot[WEIR_CLASSES_MAX]; /* as workers were last told */
 

@@ -20,6 +20,7 @@ weir_departures_init(struct weir_departures *departures, uint16_t port_id, uint1
 	departures->n_descriptors = n_descriptors;
 	departures->port_id = port_id;
 	departures->queue_id = queue_id;
+	atomic_store(&departures->most_bytes, UINT64_MAX);
 	return 0;
 }
 

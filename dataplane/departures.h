@@ -42,6 +42,8 @@
 
 #define WEIR_SHARE_SHIFT               32U   /* fixed point of a limit's bytes a tick */
 #define WEIR_DEPARTURES_BUSY_MIN_BYTES 4096U /* of a busy period that are not measured */
+#define WEIR_DEPARTURES_LARGEST_BYTES                                                              \
+	9300U /* of a frame on the wire: MTU, header, tags, overhead */
 
 /* A frame that was handed over. */
 struct weir_departure {
@@ -53,6 +55,7 @@ struct weir_departures {
 	/* Control writes: the limit to judge by. 0: none. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t limit_q32; /* bytes a tick, rounded up */
 	_Atomic uint64_t limit_burst_bytes;
+	_Atomic uint64_t most_bytes; /* that may wait; UINT64_MAX: as much as there is room for */
 
 	/* The worker writes, anyone reads. Bytes are wire bytes. None but the gauges shrinks. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t waiting_frames; /* a gauge: in the NIC's queue */
@@ -93,11 +96,22 @@ int weir_departures_init(struct weir_departures *departures, uint16_t port_id, u
                          uint32_t n_descriptors, int node) __attribute__((warn_unused_result));
 void weir_departures_fini(struct weir_departures *departures);
 
-/* So many more frames can be told apart: hand over no more than that. */
+/*
+ * So many more frames may be handed over: those that can be told apart, and of the largest that
+ * there are no more than make the queue reach most_bytes.
+ */
 static inline uint32_t
 weir_departures_room(const struct weir_departures *departures)
 {
-	return departures->n_descriptors - 1 - departures->n;
+	uint32_t room = departures->n_descriptors - 1 - departures->n;
+	uint64_t most = atomic_load_explicit(&departures->most_bytes, memory_order_relaxed), left;
+
+	if (most == UINT64_MAX)
+		return room;
+	left = weir_sat_sub(most,
+	                    atomic_load_explicit(&departures->waiting_bytes, memory_order_relaxed));
+	left = (left + WEIR_DEPARTURES_LARGEST_BYTES - 1) / WEIR_DEPARTURES_LARGEST_BYTES;
+	return left < room ? (uint32_t)left : room;
 }
 
 /* A frame was handed over, after all those before it. now_tsc: the round's reading. */

@@ -13,6 +13,7 @@
 #define CLASSES  4U
 
 static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=1G,events=1";
+static const char ice[] = "model1,family=ice,queues=17,speed=10G";
 static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
 
 static struct weir_hwsim sim;
@@ -140,7 +141,81 @@ test_required(void)
 	close_box();
 }
 
+/* When a class's last frame left, and its longest wait for one. */
+struct watched {
+	uint32_t class;
+	uint64_t last_ns, gap_ns;
+};
+
+static void
+watch_gaps(void *arg, uint32_t class, const struct weir_model_frame *frame)
+{
+	struct watched *watched = arg;
+
+	(void)frame;
+	if (class != watched->class)
+		return;
+	if (watched->last_ns != 0 && sim.now_ns - watched->last_ns > watched->gap_ns)
+		watched->gap_ns = sim.now_ns - watched->last_ns;
+	watched->last_ns = sim.now_ns;
+}
+
+/* The slowest queue may have all of its class's burst, and that is the time that a change takes. */
+static void
+change_with_burst(bool required)
+{
+	struct weir_hwsim_policy policy = policy_of(ice, 100 * MBIT);
+	struct watched watched = {.class = 1};
+	uint64_t begin_ns, drain_ns = UINT64_C(8) * BURST * WEIR_NS_PER_S / MBIT;
+
+	policy.classes[0].rate_bit_s = MBIT;
+	policy.required = required;
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	steady();
+	sim.judging = true;
+	for (uint32_t i = 1; i < CLASSES; i++)
+		sim.sources[i] = (struct weir_hwsim_source){.rate_bit_s = 90 * MBIT,
+		                                            .least = FULL,
+		                                            .most = FULL,
+		                                            .most_due_bytes = 2 * FULL};
+	weir_hwsim_run(&sim, drain_ns + 100 * MS); /* its bucket is full */
+	for (uint32_t bytes = 0; bytes + 2 * WEIR_HWSIM_WIRE_MAX < BURST;
+	     bytes += WEIR_HWSIM_WIRE_MAX) {
+		CU_ASSERT(weir_hwsim_put(&sim, 0, FULL));
+		weir_hwsim_run(&sim, ROUND_NS);
+	}
+	sim.on_left = watch_gaps;
+	sim.on_left_arg = &watched;
+	begin_ns = sim.now_ns;
+	policy.classes[2].rate_bit_s = 50 * MBIT;
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, &policy));
+	while (sim.hardware->change != WEIR_HARDWARE_SETTLED && sim.error[0] == '\0' &&
+	       sim.now_ns - begin_ns < 2 * drain_ns)
+		weir_hwsim_run(&sim, MS);
+	CU_ASSERT_EQUAL(sim.hardware->limiter.programmed_bit_s[sim.hardware->plan.classes[2].queue],
+	                weir_limiter_round(&sim.hardware->limiter, 50 * MBIT));
+	printf("    in force after %" PRIu64 " ms, of which the others waited %" PRIu64 " ms\n",
+	       (sim.now_ns - begin_ns) / MS, watched.gap_ns / MS);
+	CU_ASSERT(sim.now_ns - begin_ns <= drain_ns + 5 * WEIR_HARDWARE_LOOK_NS);
+	CU_ASSERT(watched.gap_ns <= WEIR_HARDWARE_EASE_NS + 3 * WEIR_HARDWARE_LOOK_NS +
+	                                2 * UINT64_C(8) * WEIR_HWSIM_WIRE_MAX * 1000);
+	weir_hwsim_run(&sim, 100 * MS);
+	weir_hwsim_drain(&sim);
+	CU_ASSERT_EQUAL(sim.tape.lost_bytes, 0);
+	CU_ASSERT_EQUAL(sim.hardware->lost_frames, 0);
+	close_box();
+}
+
+static void
+test_held_change(void)
+{
+	change_with_burst(false);
+	change_with_burst(true);
+}
+
 static const struct weir_test tests[] = {
+    {"a change that stops the queues loses nothing, and holds up nobody for long",
+     test_held_change},
     {"required limits, or nothing leaves", test_required},
     {"a sum that the port can't be limited to", test_port_limit},
 };

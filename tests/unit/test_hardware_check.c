@@ -206,6 +206,7 @@ test_fast(void)
 	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
 	atomic_store(&box.departures[0][2].waiting_frames, 1);
 	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
 	CU_ASSERT(box.held);
 	atomic_fetch_add(&box.departures[0][a].excess_bytes, 1);
 	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Changes of limits that stop the port's queues. Linked with --wrap. */
+#include "tests/unit/hardware_box.h"
+
+/* A change that stops all queues waits for them to be empty. */
+static void
+test_policy_held(void)
+{
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	box.commits = 0;
+
+	/* Nothing to program: nothing is held. */
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	box.quiescent = false;
+	atomic_store(&box.departures[0][queue_of('b')].waiting_frames, 3);
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT(!box.held && box.commits == 0);
+	for (int i = 0; i < 3; i++)
+		(void)box_look();
+	CU_ASSERT(box.held && box.commits == 0);
+	/* Another policy meanwhile is the one that counts. */
+	box.classes[0].rate_bit_s = 40 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	box.quiescent = true;
+	for (uint32_t i = 0; i < 30; i++) { /* slower than a drain may take, were it stuck */
+		atomic_store(&box.departures[0][queue_of('b')].done_frames, i);
+		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+	}
+	CU_ASSERT(box.held && box.commits == 0);
+	atomic_store(&box.departures[0][queue_of('b')].waiting_frames, 0);
+	(void)box_look();
+	CU_ASSERT(!box.held && box.commits == 1);
+	CU_ASSERT_EQUAL(box.committed[queue_of('a')], 40 * BOX_MBIT);
+	CU_ASSERT_EQUAL(box.restarts, 0);
+	box.n_steps = 0;
+	(void)box_look();
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+	box_free();
+}
+
+/* What is allowed to wait in a queue. */
+static uint64_t
+most_of(uint32_t queue)
+{
+	return atomic_load(&box.departures[0][queue].most_bytes);
+}
+
+/* A port is not held before little waits in it; what waits more than that comes first. */
+static void
+test_policy_eased(void)
+{
+	for (int required = 0; required < 2; required++) {
+		_Atomic uint64_t *waiting;
+
+		box_make();
+		box.change = WEIR_LIMITER_STOPS;
+		if (required == 1)
+			box_require();
+		box_start_well();
+		box.commits = 0;
+		waiting = &box.departures[0][queue_of('c')].waiting_bytes;
+		box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+		/* 7 Mbit/s: 87.5 kB leave in 100 ms. */
+		atomic_store(waiting, 10 * 87500);
+		weir_hardware_policy(box.appliance);
+		CU_ASSERT_EQUAL(most_of(queue_of('a')), 1250000);
+		CU_ASSERT_EQUAL(most_of(queue_of('c')), 87500);
+		CU_ASSERT_EQUAL(most_of(0), required == 1 ? 0 : UINT64_MAX);
+		for (int i = 0; i < 60; i++) {
+			(void)box_look();
+			CU_ASSERT_FALSE(box.held);
+		}
+		atomic_store(waiting, 87500);
+		(void)box_look(); /* held, and empty */
+		CU_ASSERT_EQUAL(box.commits, 1);
+		CU_ASSERT_EQUAL(box.committed[queue_of('a')], 30 * BOX_MBIT);
+		for (uint32_t q = 0; q < BOX_QUEUES; q++)
+			CU_ASSERT_EQUAL(most_of(q), UINT64_MAX);
+		CU_ASSERT(!box.held && box.restarts == 0);
+		box_free();
+	}
+}
+
+/* What does not drain is not lost: workers go on by the old limits, and it is tried again. */
+static void
+test_policy_never_drains(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	uint32_t held_looks = 0;
+
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box_start_well();
+	box.commits = 0;
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	atomic_store(&box.departures[0][0].waiting_frames, 7);
+	weir_hardware_policy(box.appliance);
+	for (uint32_t i = 0; i < 600; i++) { /* 30 s */
+		atomic_fetch_add(&box.departures[0][0].done_frames, 1);
+		CU_ASSERT_EQUAL(box_look(), WEIR_PORT_UP);
+		held_looks += box.held ? 1 : 0;
+	}
+	/* Two seconds of twelve. */
+	CU_ASSERT(held_looks >= 95 && held_looks <= 125);
+	CU_ASSERT_EQUAL(box.commits, 0);
+	CU_ASSERT_EQUAL(box_events("limits_drain", last), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "out0: 7 frames still wait"));
+	atomic_store(&box.departures[0][0].waiting_frames, 0);
+	for (uint32_t i = 0; i < 250; i++)
+		(void)box_look();
+	CU_ASSERT_EQUAL(box.committed[queue_of('a')], 30 * BOX_MBIT);
+	CU_ASSERT(box.used && !box.held);
+	CU_ASSERT(box.commits == 1 && box.restarts == 0);
+	box_free();
+}
+
+/* Where nobody tells what has left, what seems not to is lost with a restart. */
+static void
+test_policy_unknown(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+	uint32_t looks = 0;
+
+	/* Where nobody knows what has left, the port's counters say when all has. */
+	box_make();
+	box.change = WEIR_LIMITER_STOPS;
+	box.completions = false;
+	box_start_well();
+	box.flow.tx_frames = 10;
+	box.flow.tx_wire_bytes = 840;
+	box.stats.opackets = 9;
+	box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+	box.commits = 0;
+	weir_hardware_policy(box.appliance);
+	for (int i = 0; i < 3; i++)
+		(void)box_look();
+	CU_ASSERT(box.held && box.commits == 0);
+	box.stats.opackets = 10;
+	(void)box_look();
+	CU_ASSERT(!box.held && box.commits == 1);
+
+	box.flow.tx_frames = 11;
+	box.flow.tx_wire_bytes = 924;
+	box.classes[0].rate_bit_s = 40 * BOX_MBIT;
+	weir_hardware_policy(box.appliance);
+	while (box_look() == WEIR_PORT_UP && looks < 100)
+		looks++;
+	CU_ASSERT(looks >= 40 && looks <= 43);
+	CU_ASSERT_EQUAL(box_events("limits_drain", last), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "are lost"));
+	box_free();
+}
+
+static const struct weir_test tests[] = {
+    {"a policy's change that stops the queues", test_policy_held},
+    {"a policy's change that waits for a slow queue", test_policy_eased},
+    {"queues that do not drain", test_policy_never_drains},
+    {"queues of which nobody knows", test_policy_unknown},
+};
+
+int
+main(void)
+{
+	return weir_test_run("hardware_change", tests, WEIR_TEST_COUNT(tests));
+}

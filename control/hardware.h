@@ -21,6 +21,8 @@
  *   2. Measured against programmed. See dataplane/departures.h. A queue that is faster than its
  *      limit gets the verdict "fast": an alarm, and the port goes on in software alone, or stops
  *      where the policy says limiter_required.
+ *      One that was measured above its limit, but never for so long that its burst does not explain
+ *      it, is no proof: it gets the verdict "above", and a warning.
  *   3. A queue in which frames wait and none leaves for WEIR_HARDWARE_STUCK_NS is "stuck": an
  * alarm, and the port is restarted.
  *
@@ -39,6 +41,8 @@
  *   counters set back           one look
  *   counters not to be read     one look; the port is stopped at the tenth in a row
  *   a queue above its limit     one look after a busy period went over it
+ *   ... shared by workers       three looks' worth of its limit more
+ *   ... in short periods        three measurements of 2 s and a look: a warning
  *   counters that hide frames   2 x WEIR_HARDWARE_COUNTERS_NS and a look, once they hide more than
  *                               leaves in that time
  *   a stuck queue               WEIR_HARDWARE_STUCK_NS, what two largest frames take at its limit,

@@ -34,14 +34,14 @@ burst_of(const struct weir_appliance *appliance, const struct weir_limiter *limi
 
 /* The limit to judge a queue by; 0: none. */
 static void
-judge(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
-      uint32_t queue, uint64_t programmed_bit_s, uint64_t burst_bytes)
+judge(const struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint32_t queue,
+      uint64_t programmed_bit_s, uint64_t burst_bytes)
 {
+	uint32_t uncounted_bytes = hardware->limiter.capabilities.uncounted_bytes;
 	uint64_t rate_bit_s = 0;
 
 	if (programmed_bit_s > 0) {
-		rate_bit_s = weir_limiter_wire_rate(&hardware->limiter, programmed_bit_s);
-		rate_bit_s += (rate_bit_s + CLOCK_PART - 1) / CLOCK_PART;
+		rate_bit_s = programmed_bit_s + (programmed_bit_s + CLOCK_PART - 1) / CLOCK_PART;
 		burst_bytes = burst_of(appliance, &hardware->limiter, burst_bytes);
 	}
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
@@ -50,8 +50,15 @@ judge(const struct weir_appliance *appliance, const struct weir_hardware_port *h
 
 		if (departures != NULL)
 			weir_departures_set_limit(departures, rate_bit_s, burst_bytes,
-			                          appliance->clock.tsc_hz);
+			                          uncounted_bytes, appliance->clock.tsc_hz);
 	}
+	/* Each may have begun a frame. */
+	burst_bytes +=
+	    (uint64_t)(hardware->n_senders - 1) * weir_policy_largest_frame(appliance->config);
+	if (hardware->queues[queue].joint.rate_bit_s != rate_bit_s ||
+	    hardware->queues[queue].joint.burst_bytes != burst_bytes)
+		hardware->queues[queue].joint = (struct weir_hardware_joint){
+		    .rate_bit_s = rate_bit_s, .burst_bytes = burst_bytes};
 }
 
 /* A new limit makes a new measurement. */
@@ -62,8 +69,8 @@ measure_anew(const struct weir_appliance *appliance, struct weir_hardware_port *
 	struct weir_hardware_queue *state = &hardware->queues[queue];
 
 	state->measured_bit_s = 0;
-	state->told_slow = false;
-	state->slow_windows = 0;
+	state->told_slow = state->told_above = false;
+	state->windows = 0;
 	state->verdict =
 	    state->programmed_bit_s > 0 ? WEIR_VERDICT_UNMEASURED : WEIR_VERDICT_SOFTWARE;
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
@@ -71,9 +78,10 @@ measure_anew(const struct weir_appliance *appliance, struct weir_hardware_port *
 		    weir_hardware_departures(appliance, hardware, s, queue);
 		struct weir_hardware_part *part = &state->parts[s];
 
-		part->measured_bit_s = 0;
+		part->measured_bit_s = part->counted_bit_s = 0;
 		if (departures == NULL)
 			continue;
+		part->base_busy_frames = atomic_load(&departures->busy_frames);
 		part->base_busy_bytes = atomic_load(&departures->busy_bytes);
 		part->base_busy_tsc = atomic_load(&departures->busy_tsc);
 	}

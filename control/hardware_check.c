@@ -13,9 +13,9 @@
 /* A measurement takes so long, and as much of it as this must have been with a backlog. */
 #define WINDOW_NS    (2 * WEIR_NS_PER_S)
 #define BUSY_PART    100U
-#define SLOW_WINDOWS 2U /* in a row, before it is told */
+#define TOLD_WINDOWS 2U /* in a row, before it is told */
 #define SLOW_PERCENT 90U
-#define UNSURE_PART  100U /* of a limit, that senders together may be measured above it */
+#define ABOVE_PART   100U /* of a limit, that may be measured above it */
 
 void
 weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
@@ -23,6 +23,8 @@ weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_p
 	weir_hardware_base_sent(appliance, hardware);
 	hardware->window_ns = 0;
 	for (uint32_t q = 0; q < hardware->n_queues; q++) {
+		hardware->queues[q].joint.look_ns = 0;
+		hardware->queues[q].joint.marked = false;
 		for (uint32_t s = 0; s < hardware->n_senders; s++) {
 			const struct weir_departures *departures =
 			    weir_hardware_departures(appliance, hardware, s, q);
@@ -46,17 +48,20 @@ rate_of(uint64_t bytes, uint64_t ticks, uint64_t tsc_hz)
 /* One sender's rate while it had a backlog. Returns false where there is nothing new. */
 static bool
 measure_part(const struct weir_appliance *appliance, const struct weir_departures *departures,
-             struct weir_hardware_part *part)
+             uint32_t uncounted_bytes, struct weir_hardware_part *part)
 {
 	uint64_t tsc_hz = appliance->clock.tsc_hz;
 	uint64_t ticks = atomic_load(&departures->busy_tsc) - part->base_busy_tsc;
 	uint64_t bytes = atomic_load(&departures->busy_bytes) - part->base_busy_bytes;
+	uint64_t frames = atomic_load(&departures->busy_frames) - part->base_busy_frames;
 
 	if (ticks < tsc_hz / BUSY_PART)
 		return false;
 	part->measured_bit_s = rate_of(bytes, ticks, tsc_hz);
+	part->counted_bit_s = rate_of(weir_sat_sub(bytes, frames * uncounted_bytes), ticks, tsc_hz);
 	part->base_busy_tsc += ticks;
 	part->base_busy_bytes += bytes;
+	part->base_busy_frames += frames;
 	return true;
 }
 
@@ -64,23 +69,43 @@ measure_part(const struct weir_appliance *appliance, const struct weir_departure
  * Several senders share a limit. If all had a backlog at once they sent the sum of their rates; if
  * each had it while the others had none, as much as the largest. So a sum within the limit shows
  * that it holds. Of one beyond it nobody can say which it was: then the largest counts, which is
- * sure, and it is not said to hold.
+ * sure, and it is not said to hold. Should it be the sum, check_joint finds out.
  */
-static uint64_t
-measured_of(const struct weir_hardware_port *hardware, const struct weir_hardware_queue *queue,
-            bool *sure)
+static enum weir_hardware_verdict
+verdict_of(const struct weir_hardware_port *hardware, struct weir_hardware_queue *queue)
 {
-	uint64_t sum = 0, largest = 0, most;
+	uint64_t limit = queue->programmed_bit_s, most = limit + limit / ABOVE_PART;
+	uint64_t sum = 0, largest = 0, counted_sum = 0, counted_largest = 0;
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
-		uint64_t rate = queue->parts[s].measured_bit_s;
+		const struct weir_hardware_part *part = &queue->parts[s];
 
-		sum = weir_sat_add(sum, rate);
-		largest = rate > largest ? rate : largest;
+		sum = weir_sat_add(sum, part->measured_bit_s);
+		largest = RTE_MAX(largest, part->measured_bit_s);
+		counted_sum = weir_sat_add(counted_sum, part->counted_bit_s);
+		counted_largest = RTE_MAX(counted_largest, part->counted_bit_s);
 	}
-	most = weir_sat_add(queue->programmed_bit_s, queue->programmed_bit_s / UNSURE_PART);
-	*sure = sum == largest || sum <= most;
-	return *sure ? sum : largest;
+	queue->measured_bit_s = counted_sum <= most ? sum : largest;
+	if (counted_largest > most)
+		return WEIR_VERDICT_ABOVE;
+	if (counted_sum > most)
+		return WEIR_VERDICT_UNMEASURED;
+	if (sum < limit / 100 * SLOW_PERCENT)
+		return WEIR_VERDICT_SLOW;
+	return WEIR_VERDICT_HELD;
+}
+
+static void
+tell_measured(struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+              uint32_t index, const char *kind, const char *why)
+{
+	const struct weir_hardware_queue *queue = &hardware->queues[index];
+
+	weir_events_post(appliance->events, WEIR_WARNING, kind,
+	                 "port %s: queue %" PRIu32 " sends %" PRIu64
+	                 " bit/s where it is limited to %" PRIu64 ": %s",
+	                 appliance->ports[hardware->index].config.name, index,
+	                 queue->measured_bit_s, queue->programmed_bit_s, why);
 }
 
 void
@@ -88,32 +113,33 @@ weir_hardware_measure(struct weir_appliance *appliance, struct weir_hardware_por
                       uint32_t index)
 {
 	struct weir_hardware_queue *queue = &hardware->queues[index];
-	bool slow, sure, measured = false;
+	enum weir_hardware_verdict verdict;
+	bool measured = false;
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
 		const struct weir_departures *departures =
 		    weir_hardware_departures(appliance, hardware, s, index);
 
-		if (departures != NULL && measure_part(appliance, departures, &queue->parts[s]))
+		if (departures != NULL &&
+		    measure_part(appliance, departures,
+		                 hardware->limiter.capabilities.uncounted_bytes, &queue->parts[s]))
 			measured = true;
 	}
 	if (!measured)
 		return;
-	queue->measured_bit_s = measured_of(hardware, queue, &sure);
-	slow = queue->measured_bit_s < queue->programmed_bit_s / 100 * SLOW_PERCENT;
-	slow = slow && sure;
-	queue->verdict = slow   ? WEIR_VERDICT_SLOW
-	                 : sure ? WEIR_VERDICT_HELD
-	                        : WEIR_VERDICT_UNMEASURED;
-	queue->slow_windows = slow ? queue->slow_windows + 1 : 0;
-	if (queue->slow_windows >= SLOW_WINDOWS && !queue->told_slow) {
+	verdict = verdict_of(hardware, queue);
+	queue->windows = verdict == queue->verdict ? queue->windows + 1 : 1;
+	queue->verdict = verdict;
+	if (queue->windows < TOLD_WINDOWS)
+		return;
+	if (verdict == WEIR_VERDICT_SLOW && !queue->told_slow) {
 		queue->told_slow = true;
-		weir_events_post(appliance->events, WEIR_WARNING, "limiter_slow",
-		                 "port %s: queue %" PRIu32 " sends %" PRIu64
-		                 " bit/s where it is limited to %" PRIu64
-		                 ": the hardware takes more than was asked",
-		                 appliance->ports[hardware->index].config.name, index,
-		                 queue->measured_bit_s, queue->programmed_bit_s);
+		tell_measured(appliance, hardware, index, "limiter_slow",
+		              "the hardware takes more than was asked");
+	} else if (verdict == WEIR_VERDICT_ABOVE && !queue->told_above) {
+		queue->told_above = true;
+		tell_measured(appliance, hardware, index, "limiter_above",
+		              "its burst may explain it, so it is not said to hold");
 	}
 }
 
@@ -145,6 +171,84 @@ fall_back(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
 	weir_hardware_cancel(appliance, hardware);
 	weir_hardware_go_soft(appliance, hardware);
 	weir_hardware_test_end(appliance, hardware, WEIR_TEST_FAST);
+}
+
+/* Bytes that a shared limit has allowed since its mark, but for its burst; rounded up. */
+static uint64_t
+allowed_bytes(const struct weir_hardware_joint *joint, uint64_t now_ns)
+{
+	weir_u128 bits_ns = (weir_u128)joint->rate_bit_s * (now_ns - joint->mark_ns);
+
+	return (uint64_t)(bits_ns / 8 / WEIR_NS_PER_S) + 1;
+}
+
+/*
+ * What a limit that several senders share let leave beyond it, in all. Every worker publishes what
+ * it has handed over, by the end of its round, and what is known to have left. The one is no less
+ * than what had left by the look before, when each has ended a round since; the other no more than
+ * what has left by this look, if it was read at the one before.
+ */
+static uint64_t
+joint_excess(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+             uint32_t index, uint64_t now_ns, bool polled)
+{
+	struct weir_hardware_joint *joint = &hardware->queues[index].joint;
+	uint64_t uncounted_bytes = hardware->limiter.capabilities.uncounted_bytes;
+	uint64_t handed = 0, done = 0, excess = 0;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, index);
+
+		if (departures == NULL)
+			return 0;
+		/* In this order: the worker goes on, and what left is to be no more, the other no
+		 * less. */
+		done += atomic_load(&departures->done_bytes);
+		done -= uncounted_bytes * atomic_load(&departures->done_frames);
+		handed -= uncounted_bytes * atomic_load(&departures->handed_frames);
+		handed += atomic_load(&departures->handed_bytes);
+	}
+	if (joint->marked)
+		excess = weir_sat_sub(weir_sat_sub(joint->done_bytes, joint->mark_bytes),
+		                      allowed_bytes(joint, now_ns) + joint->burst_bytes);
+	if (joint->look_ns != 0 && polled &&
+	    (!joint->marked ||
+	     weir_sat_sub(handed, joint->mark_bytes) <= allowed_bytes(joint, joint->look_ns))) {
+		joint->marked = true;
+		joint->mark_bytes = handed;
+		joint->mark_ns = joint->look_ns;
+	}
+	joint->look_ns = now_ns;
+	joint->done_bytes = done;
+	return excess;
+}
+
+/* Returns false where a limit was found not to hold that several senders share. */
+static bool
+check_joint(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
+{
+	bool polled = true;
+
+	if (hardware->n_senders < 2)
+		return true;
+	for (uint32_t s = 0; s < hardware->n_senders; s++)
+		if (weir_count_read(
+		        &weir_dataplane_counters(appliance->dataplane, hardware->senders[s])
+		             ->rounds) == hardware->rounds[s])
+			polled = false;
+	for (uint32_t q = 1; q < hardware->n_queues; q++) {
+		uint64_t excess;
+
+		if (hardware->queues[q].joint.rate_bit_s == 0)
+			continue;
+		excess = joint_excess(appliance, hardware, q, now_ns, polled);
+		if (excess > 0) {
+			fall_back(appliance, hardware, q, excess);
+			return false;
+		}
+	}
+	return true;
 }
 
 /* Returns false where a limit was found not to hold. */
@@ -240,7 +344,7 @@ static void
 look(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
 {
 	if (hardware->open && !hardware->distrusted) {
-		if (!check_excess(appliance, hardware))
+		if (!check_excess(appliance, hardware) || !check_joint(appliance, hardware, now_ns))
 			return;
 		if (!weir_hardware_test_look(appliance, hardware, now_ns))
 			return;

@@ -9,7 +9,8 @@
 static const char *const verdicts[] = {
     [WEIR_VERDICT_SOFTWARE] = "software", [WEIR_VERDICT_UNMEASURED] = "unmeasured",
     [WEIR_VERDICT_HELD] = "held",         [WEIR_VERDICT_SLOW] = "slow",
-    [WEIR_VERDICT_FAST] = "fast",         [WEIR_VERDICT_STUCK] = "stuck",
+    [WEIR_VERDICT_ABOVE] = "above",       [WEIR_VERDICT_FAST] = "fast",
+    [WEIR_VERDICT_STUCK] = "stuck",
 };
 
 static const char *const states[] = {

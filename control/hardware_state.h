@@ -19,6 +19,7 @@ enum weir_hardware_verdict {
 	WEIR_VERDICT_UNMEASURED,   /* it never had a backlog to measure by, or nobody can say */
 	WEIR_VERDICT_HELD,
 	WEIR_VERDICT_SLOW,  /* the hardware takes away more than was asked */
+	WEIR_VERDICT_ABOVE, /* faster than its limit, by no more than its burst may explain */
 	WEIR_VERDICT_FAST,  /* an alarm: the limit does not hold */
 	WEIR_VERDICT_STUCK, /* an alarm: frames wait and none leaves */
 };
@@ -35,10 +36,25 @@ enum weir_hardware_test {
 /* One worker's part of a queue. */
 struct weir_hardware_part {
 	uint64_t measured_bit_s;
-	uint64_t base_busy_bytes, base_busy_tsc; /* where the present measurement began */
-	uint64_t base_excess_bytes;              /* when the port was taken into use */
-	uint64_t done_frames;                    /* at the last look */
+	uint64_t counted_bit_s; /* likewise, of what the limit counts at least */
+	/* Where the present measurement began. */
+	uint64_t base_busy_frames, base_busy_bytes, base_busy_tsc;
+	uint64_t base_excess_bytes; /* when the port was taken into use */
+	uint64_t done_frames;       /* at the last look */
 	uint64_t moved_ns; /* the last look at which something had left, or nothing waited */
+};
+
+/*
+ * What several senders let leave by a limit that they share. Departures judge each of them by it;
+ * here all are, with what each has published.
+ */
+struct weir_hardware_joint {
+	uint64_t rate_bit_s; /* to judge by; 0: not */
+	uint64_t burst_bytes;
+	uint64_t look_ns;    /* the last look; 0: none since the limit was set */
+	uint64_t done_bytes; /* known to have left by then, and a little later */
+	bool marked;
+	uint64_t mark_bytes, mark_ns; /* no more had left by then; as the limit counts it */
 };
 
 struct weir_hardware_queue {
@@ -48,9 +64,11 @@ struct weir_hardware_queue {
 	enum weir_hardware_verdict verdict;
 	enum weir_hardware_verdict tested; /* verdict of the last test; software: none yet */
 	bool broken;                       /* could not be programmed: its classes go by queue 0 */
-	uint32_t slow_windows;             /* measurements in a row that found it slow */
+	uint32_t windows;                  /* measurements in a row with this verdict */
 	bool told_slow;                    /* since it was programmed */
-	bool stuck;                        /* stood still, and has not moved since */
+	bool told_above;                   /* likewise */
+	struct weir_hardware_joint joint;
+	bool stuck; /* stood still, and has not moved since */
 	struct weir_hardware_part parts[WEIR_WORKERS_MAX]; /* by sender */
 };
 

@@ -34,7 +34,7 @@ weir_departures_fini(struct weir_departures *departures)
 
 void
 weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
-                          uint64_t burst_bytes, uint64_t tsc_hz)
+                          uint64_t burst_bytes, uint32_t uncounted_bytes, uint64_t tsc_hz)
 {
 	weir_u128 divisor = (weir_u128)BITS_PER_BYTE * tsc_hz;
 	weir_u128 limit_q32 = (((weir_u128)rate_bit_s << WEIR_SHARE_SHIFT) + divisor - 1) / divisor;
@@ -43,6 +43,8 @@ weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_
 	/* None in between: a pair of one's rate and the other's burst would judge unfairly. */
 	atomic_store_explicit(&departures->limit_q32, 0, memory_order_release);
 	atomic_store_explicit(&departures->limit_burst_bytes, burst_bytes, memory_order_release);
+	atomic_store_explicit(&departures->limit_uncounted_bytes, uncounted_bytes,
+	                      memory_order_release);
 	atomic_store_explicit(&departures->limit_q32, (uint64_t)limit_q32, memory_order_release);
 }
 
@@ -51,6 +53,7 @@ start_over(struct weir_departures *departures)
 {
 	departures->marked = false;
 	departures->period_bytes = 0;
+	departures->pending_tsc = 0;
 }
 
 /* Bytes that the limit allows in a time, but for its burst; rounded down. */
@@ -71,21 +74,40 @@ go_on(struct weir_departures *departures, uint64_t now_tsc)
 {
 	uint64_t limit = atomic_load_explicit(&departures->limit_q32, memory_order_acquire);
 	uint64_t burst = atomic_load_explicit(&departures->limit_burst_bytes, memory_order_acquire);
+	uint64_t uncounted =
+	    atomic_load_explicit(&departures->limit_uncounted_bytes, memory_order_acquire);
 
 	if (limit == departures->judged_q32 && burst == departures->judged_burst_bytes &&
-	    now_tsc >= departures->asked_tsc)
+	    uncounted == departures->judged_uncounted_bytes && now_tsc >= departures->asked_tsc)
 		return true;
+	departures->judged_uncounted_bytes = uncounted;
 	departures->judged_q32 = limit;
 	departures->judged_burst_bytes = burst;
 	start_over(departures);
 	return false;
 }
 
+/* Handed over, as the limit counts it at least. */
+static uint64_t
+handed_counted(const struct weir_departures *departures)
+{
+	return weir_count_read(&departures->handed_bytes) -
+	       departures->judged_uncounted_bytes * weir_count_read(&departures->handed_frames);
+}
+
+/* Likewise of what waits. */
+static uint64_t
+waiting_counted(const struct weir_departures *departures)
+{
+	return weir_count_read(&departures->waiting_bytes) -
+	       departures->judged_uncounted_bytes * departures->n;
+}
+
 /* Judges what the last asking told: all that had left by now. */
 static void
 judge(struct weir_departures *departures, uint64_t now_tsc)
 {
-	uint64_t left = departures->handed_bytes - weir_count_read(&departures->waiting_bytes);
+	uint64_t left = handed_counted(departures) - waiting_counted(departures);
 	uint64_t allowed, over;
 
 	/* In the same round this reading is no later than what it would judge. */
@@ -102,13 +124,15 @@ judge(struct weir_departures *departures, uint64_t now_tsc)
 static void
 mark(struct weir_departures *departures, uint64_t now_tsc)
 {
+	uint64_t handed = handed_counted(departures);
+
 	if (departures->judged_q32 == 0)
 		return;
-	if (departures->marked && weir_sat_sub(departures->handed_bytes, departures->mark_bytes) >
+	if (departures->marked && weir_sat_sub(handed, departures->mark_bytes) >
 	                              allowed_bytes(departures, now_tsc - departures->mark_tsc))
 		return;
 	departures->marked = true;
-	departures->mark_bytes = departures->handed_bytes;
+	departures->mark_bytes = handed;
 	departures->mark_tsc = now_tsc;
 }
 
@@ -133,10 +157,12 @@ weir_departures_add(struct weir_departures *departures, uint32_t lane, uint32_t 
 			judge(departures, now_tsc);
 		departures->asked_tsc = now_tsc;
 		departures->period_bytes = 0;
+		departures->pending_tsc = 0;
 		atomic_store_explicit(&departures->done_tsc, now_tsc, memory_order_relaxed);
 	}
 	mark(departures, now_tsc);
-	departures->handed_bytes += wire_bytes;
+	weir_count(&departures->handed_frames, 1);
+	weir_count(&departures->handed_bytes, wire_bytes);
 	departures->frames[place] = (struct weir_departure){.lane = lane, .wire_bytes = wire_bytes};
 	departures->n++;
 	show_waiting(departures, weir_count_read(&departures->waiting_bytes) + wire_bytes);
@@ -202,18 +228,25 @@ tell(struct weir_departures *departures, uint32_t k, weir_departed_fn *departed,
 
 /* Counts what an asking told, elapsed_tsc after the one before, for the rate. */
 static void
-measure(struct weir_departures *departures, uint64_t bytes, uint64_t elapsed_tsc)
+measure(struct weir_departures *departures, uint32_t frames, uint64_t bytes, uint64_t elapsed_tsc)
 {
 	if (departures->n == 0) {
 		departures->period_bytes = 0;
+		departures->pending_tsc = 0;
 		return;
 	}
 	if (departures->period_bytes >= departures->judged_burst_bytes &&
 	    departures->period_bytes >= WEIR_DEPARTURES_BUSY_MIN_BYTES) {
-		weir_count(&departures->busy_tsc, elapsed_tsc);
-		weir_count(&departures->busy_bytes, bytes);
+		/* From frame to frame: what the last one took does not count without it. */
+		departures->pending_tsc += elapsed_tsc;
+		if (bytes > 0) {
+			weir_count(&departures->busy_tsc, departures->pending_tsc);
+			weir_count(&departures->busy_frames, frames);
+			weir_count(&departures->busy_bytes, bytes);
+			departures->pending_tsc = 0;
+		}
 	}
-	departures->period_bytes += bytes;
+	departures->period_bytes += bytes - departures->judged_uncounted_bytes * frames;
 }
 
 uint32_t
@@ -235,7 +268,7 @@ weir_departures_poll(struct weir_departures *departures, uint64_t now_tsc,
 	}
 	/* What is told at a change may have left under the limit before. */
 	if (same)
-		measure(departures, bytes, now_tsc - departures->asked_tsc);
+		measure(departures, k, bytes, now_tsc - departures->asked_tsc);
 	departures->asked_tsc = now_tsc;
 	return k;
 }

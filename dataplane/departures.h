@@ -21,17 +21,19 @@
  * driver that tells of frames in groups (by a tx_rs_thresh above 1), or that counts the offset from
  * another place, may call a frame done that still waits: it must not be asked at all.
  *
- * Excess: a limit of rate h with a burst b lets at most b + h x t leave in any time t. Frames
- * handed over from one reading of the clock on leave after it, and those that an asking tells had
- * left by the next reading, however late it tells. More than b + h x t between two such readings is
- * proof that the limit does not hold; every pair of them is tried. A NIC that lets go too soon what
- * has long waited is found out once that is more than h allows in the time that it had waited.
+ * Excess: a limit of rate h with a burst b lets at most b + h x t leave in any time t, as it
+ * counts; so frames are judged without what it may not count of each. Frames handed over from one
+ * reading of the clock on leave after it, and those that an asking tells had left by the next
+ * reading, however late it tells. More than b + h x t between two such readings is proof that the
+ * limit does not hold; every pair of them is tried. A NIC that lets go too soon what has long
+ * waited is found out once that is more than h allows in the time that it had waited.
  *
  * Rate: a busy period begins with a frame handed to an empty queue and ends when the queue is empty
  * again. In it the NIC sends as fast as its limit allows, but for the first burst. So bytes and
  * time count from one asking to the next while frames still wait at both, once the period has let
- * out a burst and WEIR_DEPARTURES_BUSY_MIN_BYTES. A queue that is refilled late looks slower than
- * it is; one looks faster by no more than what is told late at once, of all that was measured.
+ * out a burst and WEIR_DEPARTURES_BUSY_MIN_BYTES; from an asking that told of something to another
+ * that did, so that what is told late, or several at once, makes no difference in the long run. A
+ * queue that is refilled late looks slower than it is.
  */
 #ifndef WEIR_DATAPLANE_DEPARTURES_H
 #define WEIR_DATAPLANE_DEPARTURES_H
@@ -55,6 +57,7 @@ struct weir_departures {
 	/* Control writes: the limit to judge by. 0: none. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t limit_q32; /* bytes a tick, rounded up */
 	_Atomic uint64_t limit_burst_bytes;
+	_Atomic uint64_t limit_uncounted_bytes; /* of each frame */
 	_Atomic uint64_t most_bytes; /* that may wait; UINT64_MAX: as much as there is room for */
 
 	/* The worker writes, anyone reads. Bytes are wire bytes. None but the gauges shrinks. */
@@ -62,9 +65,13 @@ struct weir_departures {
 	_Atomic uint64_t waiting_bytes;                            /* a gauge */
 	_Atomic uint64_t done_frames; /* known to have left, since the start */
 	_Atomic uint64_t done_bytes;
+	_Atomic uint64_t handed_frames; /* handed over, since the start */
+	_Atomic uint64_t handed_bytes;
 	_Atomic uint64_t lost_frames; /* thrown away with the ring, when its port was restarted */
-	_Atomic uint64_t busy_bytes; /* left in busy periods that were long enough to measure ... */
-	_Atomic uint64_t busy_tsc;   /* ... and how long those were */
+	_Atomic uint64_t
+	    busy_frames; /* left in busy periods that were long enough to measure ... */
+	_Atomic uint64_t busy_bytes;
+	_Atomic uint64_t busy_tsc;     /* ... and how long those were */
 	_Atomic uint64_t excess_bytes; /* left beyond what the limit allows, in all */
 	/* When something was last seen to have left, or began to wait. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t done_tsc;
@@ -76,11 +83,11 @@ struct weir_departures {
 	uint32_t n;                    /* frames that wait */
 	uint16_t port_id, queue_id;
 	uint64_t asked_tsc; /* reading of the last asking, or of the first frame after idleness */
-	uint64_t handed_bytes; /* handed over, since the start */
-	uint64_t period_bytes; /* left since the busy period began */
+	uint64_t period_bytes; /* left since the busy period began, as the limit counts them */
+	uint64_t pending_tsc;  /* measured, since something was last told */
 	/* The limit that is judged by, and the hand-over from which most went beyond it. */
-	uint64_t judged_q32, judged_burst_bytes;
-	uint64_t mark_bytes; /* handed over before it */
+	uint64_t judged_q32, judged_burst_bytes, judged_uncounted_bytes;
+	uint64_t mark_bytes; /* handed over before it, as the limit counts them */
 	uint64_t mark_tsc;
 	bool marked;
 };
@@ -135,11 +142,12 @@ uint32_t weir_departures_drop(struct weir_departures *departures, weir_departed_
 
 /*
  * The limit to judge by from now on; 0 bit/s: none. burst_bytes: all that the NIC may let out
- * beyond the line, a frame that it has begun included. To be called after a limit was programmed
- * that is lower, before one that is higher: measuring starts over when the worker sees it, with
- * frames that are handed over from then on. Control thread.
+ * beyond the line, a frame that it has begun included. uncounted_bytes: of each frame's wire bytes,
+ * the most that the NIC does not count, less than the shortest frame has. To be called after a
+ * limit was programmed that is lower, before one that is higher: measuring starts over when the
+ * worker sees it, with frames that are handed over from then on. Control thread.
  */
 void weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
-                               uint64_t burst_bytes, uint64_t tsc_hz);
+                               uint64_t burst_bytes, uint32_t uncounted_bytes, uint64_t tsc_hz);
 
 #endif

@@ -198,16 +198,6 @@ weir_limiter_round(const struct weir_limiter *limiter, uint64_t rate_bit_s)
 	return pick(limiter, rate_bit_s, &value, &result) ? result : 0;
 }
 
-uint64_t
-weir_limiter_wire_rate(const struct weir_limiter *limiter, uint64_t programmed_bit_s)
-{
-	uint64_t shortest = WEIR_FRAME_MIN_BYTES + WEIR_WIRE_OVERHEAD_BYTES;
-	uint64_t counted = shortest - limiter->capabilities.uncounted_bytes;
-
-	/* The shortest frames gain the most. */
-	return (uint64_t)(((weir_u128)programmed_bit_s * shortest + counted - 1) / counted);
-}
-
 int
 weir_limiter_set_queue(struct weir_limiter *limiter, uint16_t queue, uint64_t rate_bit_s,
                        uint32_t burst_bytes)

@@ -144,13 +144,6 @@ void weir_limiter_close(struct weir_limiter *limiter);
 uint64_t weir_limiter_round(const struct weir_limiter *limiter, uint64_t rate_bit_s);
 
 /*
- * The most wire bits a second that may honestly leave a queue limited to programmed_bit_s: more
- * than that where the NIC does not count all of a frame's wire bytes. What to judge measurements
- * by.
- */
-uint64_t weir_limiter_wire_rate(const struct weir_limiter *limiter, uint64_t programmed_bit_s);
-
-/*
  * Programs one queue to weir_limiter_round(rate_bit_s). Where that is 0 nothing is programmed and
  * -ERANGE comes back. A queue whose rate can't be taken away again by the driver keeps its old one.
  * Returns 0 or -errno; the queue's rate is then not known (programmed_bit_s is 0) until it is set.

@@ -141,6 +141,17 @@ test_required(void)
 	close_box();
 }
 
+/* A burst of a class, all at once. */
+static void
+put_burst(uint32_t class)
+{
+	for (uint32_t bytes = 0; bytes + 2 * WEIR_HWSIM_WIRE_MAX < BURST;
+	     bytes += WEIR_HWSIM_WIRE_MAX) {
+		CU_ASSERT(weir_hwsim_put(&sim, class, FULL));
+		weir_hwsim_run(&sim, ROUND_NS);
+	}
+}
+
 /* When a class's last frame left, and its longest wait for one. */
 struct watched {
 	uint32_t class;
@@ -179,11 +190,7 @@ change_with_burst(bool required)
 		                                            .most = FULL,
 		                                            .most_due_bytes = 2 * FULL};
 	weir_hwsim_run(&sim, drain_ns + 100 * MS); /* its bucket is full */
-	for (uint32_t bytes = 0; bytes + 2 * WEIR_HWSIM_WIRE_MAX < BURST;
-	     bytes += WEIR_HWSIM_WIRE_MAX) {
-		CU_ASSERT(weir_hwsim_put(&sim, 0, FULL));
-		weir_hwsim_run(&sim, ROUND_NS);
-	}
+	put_burst(0);
 	sim.on_left = watch_gaps;
 	sim.on_left_arg = &watched;
 	begin_ns = sim.now_ns;
@@ -213,9 +220,50 @@ test_held_change(void)
 	change_with_burst(true);
 }
 
+/* Two workers send by one limit, each within it, and both together faster. */
+static void
+test_joint(void)
+{
+	struct weir_hwsim_policy policy = {.outside = "model1,family=ice,queues=4,speed=10G",
+	                                   .limiter = "auto",
+	                                   .n_workers = 2,
+	                                   .n_classes = 2};
+
+	for (uint32_t cheats = 0; cheats < 2; cheats++) {
+		uint64_t begin_ns;
+
+		for (uint32_t i = 0; i < 2; i++)
+			policy.classes[i] = (struct weir_hwsim_class){
+			    .rate_bit_s = 5 * MBIT, .burst_bytes = BURST, .backlog_bytes = BURST};
+		weir_hwsim_open(&sim, &policy, weir_test_seed());
+		CU_ASSERT_TRUE_FATAL(sim.hardware->open);
+		sim.shortest_round_ns = sim.longest_round_ns = 10 * ROUND_NS;
+		sim.judging = cheats == 0;
+		weir_hwsim_run(&sim, 500 * MS);
+		CU_ASSERT(sim.hardware->plan.classes[0].queue == 1 &&
+		          sim.hardware->plan.classes[1].queue == 1);
+		sim.outside->cheat.rate_ppm = cheats == 1 ? 1900000 : 0;
+		sim.outside->cheat.rate_queue = WEIR_MODEL_ALL_QUEUES;
+		for (uint32_t n = 0; n + 2 < BURST / WEIR_HWSIM_WIRE_MAX; n++) {
+			CU_ASSERT(weir_hwsim_put(&sim, 0, FULL));
+			CU_ASSERT(weir_hwsim_put(&sim, 1, FULL));
+		}
+		begin_ns = sim.now_ns;
+		while (!sim.hardware->fast && sim.now_ns - begin_ns < 500 * MS)
+			weir_hwsim_run(&sim, MS);
+		printf("    %s after %" PRIu64 " ms\n", sim.hardware->fast ? "fast" : "held",
+		       (sim.now_ns - begin_ns) / MS);
+		CU_ASSERT_EQUAL(sim.hardware->fast, cheats == 1);
+		CU_ASSERT(cheats == 0 || sim.now_ns - begin_ns <= 400 * MS);
+		weir_hwsim_drain(&sim);
+		close_box();
+	}
+}
+
 static const struct weir_test tests[] = {
     {"a change that stops the queues loses nothing, and holds up nobody for long",
      test_held_change},
+    {"a limit that two workers share", test_joint},
     {"required limits, or nothing leaves", test_required},
     {"a sum that the port can't be limited to", test_port_limit},
 };

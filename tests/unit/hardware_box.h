@@ -42,7 +42,8 @@ void __wrap_weir_dataplane_flow_totals(const struct weir_dataplane *dataplane, u
 const struct weir_counters *__wrap_weir_dataplane_counters(const struct weir_dataplane *dataplane,
                                                            uint32_t worker);
 void __wrap_weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
-                                      uint64_t burst_bytes, uint64_t tsc_hz);
+                                      uint64_t burst_bytes, uint32_t uncounted_bytes,
+                                      uint64_t tsc_hz);
 
 /* ---- the port ---- */
 
@@ -275,10 +276,11 @@ __wrap_weir_dataplane_counters(const struct weir_dataplane *dataplane, uint32_t 
 
 void
 __wrap_weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
-                                 uint64_t burst_bytes, uint64_t tsc_hz)
+                                 uint64_t burst_bytes, uint32_t uncounted_bytes, uint64_t tsc_hz)
 {
 	size_t queue = (size_t)(departures - &box.departures[0][0]) % BOX_QUEUES;
 
+	(void)uncounted_bytes;
 	CU_ASSERT_EQUAL(tsc_hz, BOX_TSC_HZ);
 	box.judged_bit_s[queue] = rate_bit_s;
 	box.judged_burst[queue] = burst_bytes;

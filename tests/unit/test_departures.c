@@ -291,7 +291,8 @@ test_honest_limiter_is_not_accused(void)
 		uint64_t now = 1000, bytes, ticks, measured;
 
 		begin(i % 3 == 0 ? 64 : 500);
-		weir_departures_set_limit(&departures, limiter.rate_bit_s, limiter.burst_bytes, HZ);
+		weir_departures_set_limit(&departures, limiter.rate_bit_s, limiter.burst_bytes, 0,
+		                          HZ);
 		run_queue(&random, &limiter, limiter.rate_bit_s, percents[i / 4], &now, HZ / 5);
 		poll(now);
 		CU_ASSERT_EQUAL(atomic_load(&departures.excess_bytes), 0);
@@ -327,7 +328,7 @@ test_cheat_is_found_out(void)
 		uint64_t ticks = (uint64_t)((wide)(backlog_bytes + 2 * burst) * 50 * 8 * HZ / rate);
 
 		begin(64);
-		weir_departures_set_limit(&departures, rate, burst, HZ);
+		weir_departures_set_limit(&departures, rate, burst, 0, HZ);
 		run_queue(&random, &limiter, rate, 110, &now, HZ / 2);
 		CU_ASSERT_EQUAL(atomic_load(&departures.excess_bytes), 0);
 		limiter.rate_bit_s = rate / 100 * 102;
@@ -352,7 +353,7 @@ test_excess_is_exact(void)
 
 	for (uint32_t more = 0; more < 3; more++) {
 		begin(64);
-		weir_departures_set_limit(&departures, rate, 1000, HZ);
+		weir_departures_set_limit(&departures, rate, 1000, 0, HZ);
 		poll(0); /* takes note of the limit */
 		hand_over(0, 600, 1000);
 		hand_over(0, 501 + more, 1000);
@@ -383,7 +384,7 @@ test_limit_and_clock_change(void)
 	uint64_t now = 1000, busy, ticks;
 
 	begin(512);
-	weir_departures_set_limit(&departures, 1000000000, 10000, HZ);
+	weir_departures_set_limit(&departures, 1000000000, 10000, 0, HZ);
 	poll(now);
 	for (uint32_t i = 0; i < 400; i++)
 		hand_over(0, 1000, now);
@@ -395,7 +396,7 @@ test_limit_and_clock_change(void)
 	busy = atomic_load(&departures.busy_tsc);
 	CU_ASSERT(busy > 0);
 	/* A thousandth of it: what waits may have left under the old one. */
-	weir_departures_set_limit(&departures, 1000000, 2000, HZ);
+	weir_departures_set_limit(&departures, 1000000, 2000, 0, HZ);
 	nic.left = nic.told = 200;
 	poll(now += 1000);
 	nic.left = nic.told = 203;
@@ -439,7 +440,7 @@ test_limit_and_clock_change(void)
 	poll(now += 1000);
 	CU_ASSERT(atomic_load(&departures.excess_bytes) > busy + 97000);
 	/* No limit, no judgement. */
-	weir_departures_set_limit(&departures, 0, 0, HZ);
+	weir_departures_set_limit(&departures, 0, 0, 0, HZ);
 	busy = atomic_load(&departures.excess_bytes);
 	for (uint32_t i = 0; i < 100; i++)
 		hand_over(0, 1000, now);
@@ -457,7 +458,7 @@ test_short_periods_are_not_measured(void)
 	uint64_t now = 1000;
 
 	begin(64);
-	weir_departures_set_limit(&departures, 10000000, 20000, HZ);
+	weir_departures_set_limit(&departures, 10000000, 20000, 0, HZ);
 	for (uint32_t period = 0; period < 100; period++) {
 		for (uint32_t i = 0; i < 14; i++)
 			hand_over(0, 1500, now);

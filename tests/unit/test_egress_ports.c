@@ -304,7 +304,8 @@ test_idle_is_free(void)
 	CU_ASSERT_EQUAL(nic.asked, asked);
 	CU_ASSERT_EQUAL(inflight_of(2), 0);
 	/* With a limit that a burst breaks, when nothing comes behind it. */
-	weir_departures_set_limit(weir_dataplane_departures(dataplane, 0, 0, 0), 1000000, 500, HZ);
+	weir_departures_set_limit(weir_dataplane_departures(dataplane, 0, 0, 0), 1000000, 500, 0,
+	                          HZ);
 	for (uint32_t i = 0; i < 30; i++)
 		CU_ASSERT_TRUE(put_in(0, 2, 100));
 	rounds(&now, 4, 3000);

@@ -314,18 +314,6 @@ test_rounding_examples(void)
 	CU_ASSERT_EQUAL(weir_limiter_round(&limiter, GBIT), 0);
 }
 
-static void
-test_wire_rate(void)
-{
-	struct weir_limiter limiter = limiter_of(weir_limiter_driver_find("net_ice", true), GBIT);
-
-	CU_ASSERT_EQUAL(weir_limiter_wire_rate(&limiter, GBIT), GBIT);
-	limiter.capabilities.uncounted_bytes = WEIR_WIRE_OVERHEAD_BYTES;
-	CU_ASSERT_EQUAL(weir_limiter_wire_rate(&limiter, GBIT), 1400 * MBIT);
-	CU_ASSERT_EQUAL(weir_limiter_wire_rate(&limiter, 1), 2);
-	CU_ASSERT_EQUAL(weir_limiter_wire_rate(&limiter, 0), 0);
-}
-
 static struct weir_limiter opened;
 static char why[512];
 
@@ -545,7 +533,6 @@ static const struct weir_test tests[] = {
     {"arithmetic: cnxk's register, by trying all of its values", test_float_by_trying},
     {"rounding: never more than asked, never 0, little lost, in order", test_rounding},
     {"rounding: examples", test_rounding_examples},
-    {"what may leave on the wire by a limit that counts less", test_wire_rate},
     {"the interface is chosen by what is there and what is known", test_choice},
     {"rows that are of no use are refused", test_useless_rows},
     {"the interface is chosen by the queues", test_choice_queues},

@@ -510,3 +510,24 @@ def test_required_and_not_to_be_had(box):
     box.wait_arriving(200)
     flood.end()
     box.weir.stop()
+
+
+def test_required_of_a_policy(box):
+    """A policy by which a class would be limited in software alone is refused in one line, and changes nothing."""
+    box.start(box.one(50, required=True))
+    before, limits, digest = box.hardware()[0], box.nic.limits(), box.weir.status()["policy"]
+    assert 50 * MBIT in limits
+    done = box.ctl("apply", box.one(8, required=True, name="after.yaml"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"[^\n]*port out0: limiter_required: [^\n]*in software alone would be bulk[^\n]*\n", done.stderr)
+    after, status = box.hardware()
+    assert status == 0 and box.nic.limits() == limits and box.weir.status()["policy"] == digest
+    assert by_class(after)["bulk"]["programmed_bit_s"] == by_class(before)["bulk"]["programmed_bit_s"] == 50 * MBIT
+    flood = box.flood(10, 60)
+    box.wait_arriving(200)
+    flood.end()
+    # One that can be had is taken.
+    done = box.ctl("apply", box.one(20, required=True, name="after.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert 20 * MBIT in box.nic.limits()
+    box.weir.stop()

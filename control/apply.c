@@ -3,6 +3,7 @@
 
 #include "control/hardware.h"
 #include "control/policy.h"
+#include "control/watch.h"
 #include "drivers/memory.h"
 
 #include <assert.h>
@@ -70,14 +71,16 @@ run_compilation(void *arg)
 
 /*
  * Compiles, which can take seconds where rules have many wide port ranges. The workers must not
- * miss the pulse meanwhile: egress would stop. The control thread waits, so nothing changes.
+ * miss the pulse meanwhile: egress would stop. Nor may ports go unwatched. The policy in force
+ * stays.
  */
 static int
-compile(const struct weir_appliance *appliance, const struct weir_config *config,
+compile(struct weir_appliance *appliance, const struct weir_config *config,
         const struct weir_policy_binding *binding, struct weir_snapshot **snapshot, char *error)
 {
 	const struct timespec pause = {.tv_nsec = (long)WEIR_NS_PER_MS};
 	struct compilation work = {.config = config, .binding = binding, .error = error};
+	uint64_t look_ns = weir_clock_boot_ns();
 	pthread_t thread;
 
 	if (appliance->dataplane == NULL)
@@ -86,6 +89,10 @@ compile(const struct weir_appliance *appliance, const struct weir_config *config
 		return fail(-ENOMEM, error, "out of memory");
 	while (!atomic_load(&work.done)) {
 		weir_appliance_pulse(appliance);
+		if (weir_clock_boot_ns() - look_ns >= WEIR_HARDWARE_LOOK_NS) {
+			look_ns = weir_clock_boot_ns();
+			weir_watch_ports(appliance, look_ns);
+		}
 		nanosleep(&pause, NULL);
 	}
 	pthread_join(thread, NULL);
@@ -99,8 +106,8 @@ compile(const struct weir_appliance *appliance, const struct weir_config *config
  * that comes last of all that can fail.
  */
 static int
-prepare(const struct weir_appliance *appliance, const struct weir_config *config,
-        struct change *change, char *error)
+prepare(struct weir_appliance *appliance, const struct weir_config *config, struct change *change,
+        char *error)
 {
 	struct weir_policy_binding binding;
 	char *text;

@@ -55,8 +55,8 @@
  * nothing waits), or until the next start, whichever is first. So never more has left than was
  * charged, but by what is sent in the time above.
  *
- * Looks come late while the control thread does something else: parses and compiles a policy, waits
- * for the ledger's disk, or for a driver that starts a port. All of the times above are longer by
+ * Looks come late while the control thread does something else: parses a policy, waits for the
+ * ledger's disk, or for a driver that starts a port. All of the times above are longer by
  * that then.
  *
  * While a worker makes no round (which is an alarm of its own) what it charged is not known. After

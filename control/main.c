@@ -233,8 +233,7 @@ on_links(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	weir_watch_links(box->appliance);
-	weir_hardware_tick(box->appliance, weir_clock_boot_ns());
+	weir_watch_ports(box->appliance, weir_clock_boot_ns());
 }
 
 static void

@@ -298,6 +298,13 @@ weir_watch_links(struct weir_appliance *appliance)
 		weir_watch_link(appliance, i);
 }
 
+void
+weir_watch_ports(struct weir_appliance *appliance, uint64_t now_ns)
+{
+	weir_watch_links(appliance);
+	weir_hardware_tick(appliance, now_ns);
+}
+
 int
 weir_watch_first_links(struct weir_appliance *appliance, char *error)
 {

@@ -29,7 +29,10 @@ void weir_watch_classes(struct weir_appliance *appliance, uint64_t now_ns);
  */
 void weir_watch_links(struct weir_appliance *appliance);
 
-/* The same for one port, now. */
+/* All looks at ports: their links, and what they send (hardware.h). Every 50 ms. */
+void weir_watch_ports(struct weir_appliance *appliance, uint64_t now_ns);
+
+/* Its link alone, of one port, now. */
 void weir_watch_link(struct weir_appliance *appliance, uint32_t index);
 
 /*

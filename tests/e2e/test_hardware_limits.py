@@ -15,6 +15,7 @@ import time
 import lab as laboratory
 import pytest
 from fake_server import WEIRCTL
+from test_policy_change import slow_rules
 from test_rate import capture_jitter, worst_excess
 
 MBIT = 1_000_000
@@ -530,4 +531,34 @@ def test_required_of_a_policy(box):
     done = box.ctl("apply", box.one(20, required=True, name="after.yaml"))
     assert done.returncode == 0, done.stderr
     assert 20 * MBIT in box.nic.limits()
+    box.weir.stop()
+
+
+def test_extra_frames_while_compiling(box):
+    """A port that sends what nobody charged is stopped while a policy compiles, not after it."""
+    box.start(box.one(50))
+    rules = "  - {link: internet, class: bulk}\n"
+    bulk = f"  - {{name: bulk, budget: total, rate: 50 Mbit/s, burst: {BURST_BYTES} B, excess: drop}}\n"
+    for count in (40, 80, 160, 320, 640):
+        slow = box.policy(bulk, slow_rules(count, "bulk") + rules, name="slow.yaml")
+        begin = time.monotonic()
+        done = box.ctl("check", slow)
+        took = time.monotonic() - begin
+        if took > 1.5:  # many looks, on a machine of any speed
+            break
+    else:
+        assert done.returncode == 0, done.stderr
+    checking = subprocess.Popen([WEIRCTL, "--socket", str(box.lab.folder / "control.sock"), "check", str(slow)],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    begin = time.monotonic()
+    try:
+        time.sleep(took / 4)
+        box.nic.order("extra 10")
+        while "port_breach" not in box.weir.text() and checking.poll() is None:
+            time.sleep(0.02)
+        noticed = time.monotonic()
+    finally:
+        checking.wait(60)
+    # Long before the end, at which it would be looked at anyway.
+    assert time.monotonic() - noticed > took / 4
     box.weir.stop()

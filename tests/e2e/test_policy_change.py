@@ -107,7 +107,7 @@ def test_a_queue_added_later(start, folder):
     weir.stop()
 
 
-def slow_rules(count: int) -> str:
+def slow_rules(count: int, name: str = "all") -> str:
     """Rules that take long to compile: random prefixes and wide ports ranges on both sides."""
     generator = random.Random(7)
     lines = []
@@ -118,7 +118,7 @@ def slow_rules(count: int) -> str:
         lines.append(
             f"  - {{source: {'.'.join(str(address >> shift & 255) for shift in (24, 16, 8, 0))}"
             f"/{length}, source_ports: {low}-{low + generator.randint(100, 30000)}, "
-            f"destination_ports: {other}-{other + generator.randint(100, 30000)}, class: all}}\n")
+            f"destination_ports: {other}-{other + generator.randint(100, 30000)}, class: {name}}}\n")
     return "".join(lines)
 
 

@@ -113,8 +113,9 @@ holds(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uin
 	struct weir_hardware_queue *queue = &hardware->queues[index];
 
 	weir_hardware_measure(appliance, hardware, index);
-	if (queue->verdict == WEIR_VERDICT_HELD &&
-	    queue->measured_bit_s > most_of(appliance, hardware, queue->programmed_bit_s))
+	if (queue->verdict == WEIR_VERDICT_ABOVE ||
+	    (queue->verdict == WEIR_VERDICT_HELD &&
+	     queue->measured_bit_s > most_of(appliance, hardware, queue->programmed_bit_s)))
 		queue->verdict = WEIR_VERDICT_UNMEASURED;
 	queue->tested = queue->verdict;
 	return queue->tested != WEIR_VERDICT_UNMEASURED;

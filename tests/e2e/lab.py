@@ -401,8 +401,8 @@ class Lab:
         return ["ip", "netns", "exec", self.name(host)]
 
     def add_host(self, host: str) -> None:
+        self.hosts.append(host)  # at first: an interrupt may come at any moment
         run("ip", "netns", "add", self.name(host))
-        self.hosts.append(host)
         for key in ("all", "default"):
             run(*self.exec(host), "sysctl", "-qw", f"net.ipv6.conf.{key}.disable_ipv6=1")
         run("ip", "-n", self.name(host), "link", "set", "lo", "up")
@@ -512,11 +512,11 @@ rules:
             run("ip", "netns", "delete", self.name(host), check=False)
 
 
-def remove_leftovers() -> None:
-    """Removes namespaces of runs whose process is gone, and what still runs in them."""
+def remove_leftovers(own: bool = False) -> None:
+    """Removes namespaces of runs whose process is gone, and what still runs in them. own: and of this process."""
     listed = run("ip", "netns", "list", check=False).stdout
     for found in re.finditer(r"^(weir-(\d+)-\w+)", listed, re.MULTILINE):
-        if Path(f"/proc/{found[2]}").exists():
+        if Path(f"/proc/{found[2]}").exists() and not (own and int(found[2]) == os.getpid()):
             continue
         for pid in run("ip", "netns", "pids", found[1], check=False).stdout.split():
             with contextlib.suppress(OSError, ValueError):

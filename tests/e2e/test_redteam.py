@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ def redteam(*arguments: object, timeout: float = 120) -> subprocess.CompletedPro
 def test_usage():
     done = redteam("--list")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+    assert [line.split()[0] for line in done.stdout.splitlines() if line[0] == "S"] == [
         f"S{number}" for number in range(1, 13)] + ["S12s", "S13", "S14", "S15"]
     for wrong in (["--only", "S16"], ["--scale", "0"], ["--inside", "dc0"], ["--weir", "/nowhere"], ["more"]):
         done = redteam(*wrong)
@@ -82,6 +83,10 @@ def test_nothing_is_left_behind(number, status):
             time.sleep(0.05)
         made = set(namespaces(pid).values())
         process.send_signal(number)
+        for _ in range(20):  # whoever is impatient hurries nothing
+            if process.poll() is None:
+                time.sleep(0.02)
+                process.send_signal(number)
         process.wait(60)
     assert process.returncode == status
     if number == signal.SIGKILL:
@@ -89,3 +94,54 @@ def test_nothing_is_left_behind(number, status):
         redteam("--only", "S12s")  # it runs nothing, and cleans up before
     assert not namespaces(pid) and not inhabitants(made)
     assert not list(Path(tempfile.gettempdir()).glob(f"weir-red-{pid}-*"))
+
+
+FIGHT = """
+import signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import weakened
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: sys.exit(128 + number))
+print("begins", flush=True)
+weakened.fight(Path(sys.argv[2]), ["S8"], 5, Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("number, by", [(signal.SIGINT, "terminal"), (signal.SIGINT, "kill"), (signal.SIGTERM, "kill")])
+def test_weakened_leaves_nothing_behind(number, by, tmp_path):
+    """Once it has ended, so has the red team that it ran, which has removed all. A terminal's interrupt reaches both."""
+    command = [sys.executable, "-c", FIGHT, laboratory.REPOSITORY / "tests/redteam", laboratory.PROGRAM, tmp_path / "told"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=ENVIRONMENT, start_new_session=True) as process:
+        assert process.stdout.readline() == b"begins\n"
+        end, made = time.monotonic() + 60, {}
+        while sum(b"/flood\0" in line for line in inhabitants(set(made.values()))) < 6:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+            child = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            made = namespaces(int(child[0])) if child else {}
+        (os.killpg if by == "terminal" else os.kill)(process.pid, number)
+        process.wait(60)
+        assert not namespaces(int(child[0])) and not inhabitants(set(made.values()))
+        assert not list(Path(tempfile.gettempdir()).glob(f"weir-red-{child[0]}-*"))
+    assert process.returncode == 128 + number
+
+
+def test_weakened_wants_the_right_failure():
+    """By what the scenarios said: the right ones, for the right reason, and the others pass as ever."""
+    sys.path.insert(0, str(laboratory.REPOSITORY / "tests/redteam"))
+    import weakened  # pylint: disable=import-outside-toplevel
+    weakness = weakened.Weakness("some", "is broken", ["S1"], "no window", ["S2"], Path("some.patch"))
+    ok, wrong = {"verdict": "pass", "why": ""}, {"verdict": "fail", "why": "not so: 5 B arrived; could not be judged: no window"}
+    right = {"verdict": "fail", "why": "not so: 5 B arrived; not so: no window holds more"}
+
+    def good(first: dict, second: dict) -> list[bool]:
+        return [each for each, _ in weakened.judge(weakness, {"S1": first, "S2": second})]
+
+    assert good(right, ok) == [True, True]
+    assert good(right, right) == [True, False]
+    assert good(wrong, ok) == good(ok, ok) == good({"verdict": "skip", "why": "no window"}, ok) == [False, True]
+    for each in weakened.weaknesses()[1:]:
+        assert each.scenarios and each.claims and each.patch.exists(), each
+        assert each.passes or each.name == "payload_counted", each  # which all that is charged shows

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import ground
 import lab as laboratory
-from ground import OWN_LIFE, Run, Unjudged, Watch, scenario, sized
+from ground import Run, Unjudged, Watch, scenario, sized
 from traffic import FLOOD_FRAME, LARGEST
 
 YEAR_NS = 365 * 24 * 3600 * 1_000_000_000
 
 
-@scenario("S4", "kill -9 again and again, with a large burst", "no byte over the cap; no burst after a start", OWN_LIFE)
+@scenario("S4", "kill -9 again and again, with a large burst", "no byte over the cap; no burst after a start",
+          "it kills it four times or more, and uses up its cap for ever")
 def kills(run: Run) -> None:
     """A bucket or a cap that a crash refills would show here.
 
@@ -112,7 +113,8 @@ class Vault:
             shutil.copy2(self.folder / f"kept-{name}" / file, self.folder / file)
 
 
-@scenario("S11", "ledger rolled back, torn, swapped; disk full, read-only", "refuses or stops; nothing lost", OWN_LIFE)
+@scenario("S11", "ledger rolled back, torn, swapped; disk full, read-only", "refuses or stops; nothing lost",
+          "it stops it, puts other files in place of its ledger, key and witness, and makes its disk fail")
 def ledger(run: Run) -> None:
     rate, grant = 100_000_000, 1_000_000
     cap = LARGEST * 12_000
@@ -263,7 +265,8 @@ class Shift:
         struct.pack_into("=q", self.map, clock, ns)
 
 
-@scenario("S13", "clock a year ahead, a year back; suspend; reboot", "no credit for any window", OWN_LIFE)
+@scenario("S13", "clock a year ahead, a year back; suspend; reboot", "no credit for any window",
+          "it is to be started with clocks that can be shifted: otherwise this would set the machine's")
 def clocks(run: Run) -> None:
     """The clocks of Weir alone are shifted, by a preloaded library: this machine's stay as they are."""
     window = LARGEST * 500

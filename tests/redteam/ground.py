@@ -36,7 +36,7 @@ class Scenario(NamedTuple):
     name: str
     holds: str  # what must hold
     function: Callable[["Run"], None]
-    needs: str  # why it can't be done to a Weir that is given; "": it can
+    given_not: str  # why it isn't done to a Weir that is given; "": it is
 
 
 class Skipped(Exception):
@@ -48,13 +48,11 @@ class Unjudged(Exception):
 
 
 SCENARIOS: list[Scenario] = []
-OWN_POLICY = "needs a policy of its own"
-OWN_LIFE = "needs to stop, kill and restart it"
 
 
-def scenario(identity: str, name: str, holds: str, needs: str = ""):
+def scenario(identity: str, name: str, holds: str, given_not: str = ""):
     def enter(function):
-        SCENARIOS.append(Scenario(identity, name, holds, function, needs))
+        SCENARIOS.append(Scenario(identity, name, holds, function, given_not))
         return function
     return enter
 
@@ -363,8 +361,8 @@ class Run:
 def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | None) -> tuple[dict, Run | None]:
     """Runs one scenario, whatever happens in it. Its evidence, and the run where there was one."""
     begun = time.monotonic()
-    if given and item.needs:
-        bare = {"id": item.id, "name": item.name, "holds": item.holds, "verdict": "skip", "why": item.needs,
+    if given and item.given_not:
+        bare = {"id": item.id, "name": item.name, "holds": item.holds, "verdict": "skip", "why": f"not to a Weir that is given: {item.given_not}",
                 "seconds": 0.0, "asked": {}, "measured": {}, "checks": 0, "policy_digest": None, "series": [],
                 "events": []}
         return bare, None

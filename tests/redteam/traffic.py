@@ -10,7 +10,7 @@ import judge
 import lab as laboratory
 import packets
 import rates
-from ground import OWN_POLICY, Run, Unjudged, Watch, scenario, sized
+from ground import Run, Unjudged, Watch, scenario, sized
 
 FLOOD_FRAME = 1442
 LARGEST = laboratory.wire_bytes(FLOOD_FRAME)
@@ -92,7 +92,8 @@ def dump(run: Run) -> None:
               worst_window_excess_bytes=round(worst), late_stamps_ns=round(watch.allowance_ns), too_fast_seen=seen)
 
 
-@scenario("S2", "slow drip at 99 % of the window's cap", "each window; stops at the lifetime cap", OWN_POLICY)
+@scenario("S2", "slow drip at 99 % of the window's cap", "each window; stops at the lifetime cap",
+          "it uses up the lifetime cap, at 99 % of a window's: months, by a policy of use")
 def drip(run: Run) -> None:
     """Always a little less than would be noticed."""
     frame_bytes, window_s = 200, 1
@@ -278,7 +279,8 @@ def carriers(run: Run) -> None:
               bound_bits=bound, seconds=round(seconds, 3))
 
 
-@scenario("S8", "split over links and classes, each under its own limit", "the total above all holds", OWN_POLICY)
+@scenario("S8", "split over links and classes, each under its own limit", "the total above all holds",
+          "it uses up the total for ever, over three links, and two interfaces are given")
 def split(run: Run) -> None:
     """Each way out stays within its own limits; together they would carry more than the total."""
     hosts = [("internet", "net0"), ("partner", "par0"), ("backup", "bak0")]

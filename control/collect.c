@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/collect.h"
 
+#include "control/config.h"
 #include "control/hardware.h"
-#include "control/policy.h"
 
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
@@ -169,7 +169,7 @@ weir_collect_status(const struct weir_appliance *appliance)
 	status->uptime_ns = weir_clock_boot_ns() - appliance->started_ns;
 	status->tsc_hz = appliance->clock.tsc_hz;
 	status->huge_pages = appliance->huge_pages;
-	status->largest_frame_bytes = weir_policy_largest_frame(config);
+	status->largest_frame_bytes = weir_config_largest_frame(config);
 	status->policy.generation = appliance->generation;
 	status->policy.rules = config->n_rules;
 	memcpy(status->policy.digest, appliance->digest, sizeof(status->policy.digest));

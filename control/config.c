@@ -85,6 +85,17 @@ weir_config_load(const char *path, struct weir_config **config, char *error, siz
 	return rc;
 }
 
+uint32_t
+weir_config_largest_frame(const struct weir_config *config)
+{
+	uint32_t mtu_bytes = 0;
+
+	for (uint32_t i = 0; i < config->n_ports; i++)
+		if (config->ports[i].mtu_bytes > mtu_bytes)
+			mtu_bytes = config->ports[i].mtu_bytes;
+	return weir_wire_bytes(weir_frame_max_bytes(mtu_bytes));
+}
+
 void
 weir_config_free(struct weir_config *config)
 {

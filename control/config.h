@@ -120,6 +120,9 @@ int weir_config_load(const char *path, struct weir_config **config, char *error,
 
 void weir_config_free(struct weir_config *config);
 
+/* The charge of the largest frame that any port takes, in wire bytes. */
+uint32_t weir_config_largest_frame(const struct weir_config *config);
+
 /*
  * Writes the effective policy as YAML, defaults filled in, with explicit units and no loss: parsed
  * again it gives an equal config. *text is the caller's to free(). 0 or -ENOMEM.

@@ -5,8 +5,8 @@
  * Nothing here can let more leave than the buckets do: a limit that is too low for a moment makes
  * frames wait, one that is too high is a weaker second wall.
  */
+#include "control/config.h"
 #include "control/hardware_state.h"
-#include "control/policy.h"
 #include "control/watch.h"
 #include "dataplane/departures.h"
 
@@ -23,7 +23,7 @@ static uint64_t
 burst_of(const struct weir_appliance *appliance, const struct weir_limiter *limiter,
          uint64_t asked_bytes)
 {
-	uint64_t frame_bytes = weir_policy_largest_frame(appliance->config);
+	uint64_t frame_bytes = weir_config_largest_frame(appliance->config);
 
 	if (limiter->capabilities.burst_bytes > 0)
 		return limiter->capabilities.burst_bytes + frame_bytes;
@@ -54,7 +54,7 @@ judge(const struct weir_appliance *appliance, struct weir_hardware_port *hardwar
 	}
 	/* Each may have begun a frame. */
 	burst_bytes +=
-	    (uint64_t)(hardware->n_senders - 1) * weir_policy_largest_frame(appliance->config);
+	    (uint64_t)(hardware->n_senders - 1) * weir_config_largest_frame(appliance->config);
 	if (hardware->queues[queue].joint.rate_bit_s != rate_bit_s ||
 	    hardware->queues[queue].joint.burst_bytes != burst_bytes)
 		hardware->queues[queue].joint = (struct weir_hardware_joint){
@@ -393,7 +393,7 @@ ease(const struct weir_appliance *appliance, const struct weir_hardware_port *ha
 static bool
 is_eased(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
 {
-	uint64_t frame_bytes = weir_policy_largest_frame(appliance->config);
+	uint64_t frame_bytes = weir_config_largest_frame(appliance->config);
 
 	for (uint32_t q = 1; q < hardware->n_queues; q++) {
 		uint64_t most = eased_bytes(hardware, q) + frame_bytes;
@@ -414,6 +414,7 @@ static void
 hold(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
 	hardware->change = WEIR_HARDWARE_HOLDING;
+	hardware->change_ns = 0; /* begins to count at the next step */
 	weir_dataplane_hold(appliance->dataplane, appliance->ports[hardware->index].port_id, true);
 	hardware->change_token = weir_dataplane_fence(appliance->dataplane);
 }
@@ -520,7 +521,7 @@ is_empty(struct weir_appliance *appliance, struct weir_hardware_port *hardware, 
 
 /* The port does not send what it could: it goes on as before, and this is tried again later. */
 static void
-put_off(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t waiting,
+put_off(struct weir_appliance *appliance, struct weir_hardware_port *hardware, const char *why,
         uint64_t now_ns)
 {
 	hardware->change = WEIR_HARDWARE_EASING;
@@ -529,12 +530,9 @@ put_off(struct weir_appliance *appliance, struct weir_hardware_port *hardware, u
 	if (hardware->told_put_off)
 		return;
 	hardware->told_put_off = true;
-	weir_events_post(
-	    appliance->events, WEIR_WARNING, "limits_drain",
-	    "port %s: %" PRIu64
-	    " frames still wait in its queues, so its limits can't be changed yet: the "
-	    "old ones stand",
-	    appliance->ports[hardware->index].config.name, waiting);
+	weir_events_post(appliance->events, WEIR_WARNING, "limits_drain",
+	                 "port %s: %s, so its limits can't be changed yet: the old ones stand",
+	                 appliance->ports[hardware->index].config.name, why);
 }
 
 /* What waits will be lost: the way of a port whose link went down has all that this needs. */
@@ -555,25 +553,33 @@ weir_hardware_step(struct weir_appliance *appliance, struct weir_hardware_port *
                    uint64_t now_ns)
 {
 	struct weir_hardware_plan plan;
+	char why[64];
 	uint64_t waiting;
 
 	if (hardware->change == WEIR_HARDWARE_EASING && now_ns >= hardware->change_due_ns &&
 	    is_eased(appliance, hardware))
 		hold(appliance, hardware);
-	if (hardware->change == WEIR_HARDWARE_HOLDING &&
-	    weir_dataplane_quiescent(appliance->dataplane, hardware->change_token, false)) {
-		hardware->change = WEIR_HARDWARE_DRAINING;
-		hardware->change_ns = now_ns;
+	if (hardware->change == WEIR_HARDWARE_HOLDING) {
+		hardware->change_ns = hardware->change_ns == 0 ? now_ns : hardware->change_ns;
+		if (weir_dataplane_quiescent(appliance->dataplane, hardware->change_token, false)) {
+			hardware->change = WEIR_HARDWARE_DRAINING;
+			hardware->change_ns = now_ns;
+		} else if (now_ns - hardware->change_ns >= WEIR_HARDWARE_DRAIN_NS) {
+			/* The others are not to wait for it. */
+			put_off(appliance, hardware, "a worker makes no round", now_ns);
+		}
 	}
 	if (hardware->change != WEIR_HARDWARE_DRAINING)
 		return;
 	if (!is_empty(appliance, hardware, &waiting)) {
 		if (now_ns - hardware->change_ns < WEIR_HARDWARE_DRAIN_NS)
 			return;
-		if (hardware->limiter.capabilities.completions)
-			put_off(appliance, hardware, waiting, now_ns);
-		else
+		if (!hardware->limiter.capabilities.completions) {
 			give_up(appliance, hardware, waiting);
+			return;
+		}
+		snprintf(why, sizeof(why), "%" PRIu64 " frames still wait in its queues", waiting);
+		put_off(appliance, hardware, why, now_ns);
 		return;
 	}
 	plan = hardware->next;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Measuring: what a queue sends against what was programmed, and whether it sends at all. */
+#include "control/config.h"
 #include "control/hardware_state.h"
-#include "control/policy.h"
 #include "control/watch.h"
 #include "dataplane/departures.h"
 
@@ -194,7 +194,7 @@ joint_excess(const struct weir_appliance *appliance, struct weir_hardware_port *
 {
 	struct weir_hardware_joint *joint = &hardware->queues[index].joint;
 	uint64_t uncounted_bytes = hardware->limiter.capabilities.uncounted_bytes;
-	uint64_t handed = 0, done = 0, excess = 0;
+	uint64_t handed = 0, done = 0, excess = 0, bytes, frames;
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
 		const struct weir_departures *departures =
@@ -204,10 +204,12 @@ joint_excess(const struct weir_appliance *appliance, struct weir_hardware_port *
 			return 0;
 		/* In this order: the worker goes on, and what left is to be no more, the other no
 		 * less. */
-		done += atomic_load(&departures->done_bytes);
-		done -= uncounted_bytes * atomic_load(&departures->done_frames);
-		handed -= uncounted_bytes * atomic_load(&departures->handed_frames);
-		handed += atomic_load(&departures->handed_bytes);
+		bytes = atomic_load(&departures->done_bytes);
+		done +=
+		    weir_sat_sub(bytes, uncounted_bytes * atomic_load(&departures->done_frames));
+		frames = atomic_load(&departures->handed_frames);
+		handed +=
+		    weir_sat_sub(atomic_load(&departures->handed_bytes), uncounted_bytes * frames);
 	}
 	if (joint->marked)
 		excess = weir_sat_sub(weir_sat_sub(joint->done_bytes, joint->mark_bytes),
@@ -277,7 +279,7 @@ check_excess(struct weir_appliance *appliance, struct weir_hardware_port *hardwa
 static uint64_t
 stuck_ns(const struct weir_appliance *appliance, const struct weir_hardware_queue *queue)
 {
-	uint64_t bits = (uint64_t)weir_policy_largest_frame(appliance->config) * 8;
+	uint64_t bits = (uint64_t)weir_config_largest_frame(appliance->config) * 8;
 
 	if (queue->programmed_bit_s == 0)
 		return WEIR_HARDWARE_STUCK_NS;

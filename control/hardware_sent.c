@@ -6,13 +6,14 @@
  * What waits in a NIC when it is started anew is charged and never sent. It must not hide as much
  * that nobody charged: as soon as it is known to be lost it counts no more as charged.
  */
+#include "control/config.h"
 #include "control/hardware_state.h"
-#include "control/policy.h"
 #include "control/watch.h"
 #include "dataplane/departures.h"
 
 #include <inttypes.h>
 #include <rte_common.h>
+#include <rte_ether.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -168,6 +169,19 @@ take_up(struct weir_appliance *appliance, struct weir_hardware_port *hardware, u
 	hardware->total.wire_bytes += more_bytes + PREAMBLE_AND_GAP_BYTES * more_frames;
 }
 
+/*
+ * Drivers take the FCS of all frames off bytes that they have read before the frames (22.11's
+ * net_ixgbe, net_i40e, net_ice): a frame that ends in between makes the bytes fall by its FCS,
+ * until the next reading.
+ */
+static bool
+is_torn(const struct weir_hardware_port *hardware, const struct weir_port_sent *sent)
+{
+	return sent->bytes < hardware->raw_bytes && sent->frames > hardware->raw_frames &&
+	       (hardware->raw_bytes - sent->bytes - 1) / RTE_ETHER_CRC_LEN <
+	           sent->frames - hardware->raw_frames;
+}
+
 /* Reads the port's counters. Returns false where they can't be read. */
 static bool
 read_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
@@ -176,6 +190,8 @@ read_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 
 	if (weir_port_sent_read(&appliance->ports[hardware->index], &hardware->from, &sent) < 0)
 		return false;
+	if (hardware->raw_known && is_torn(hardware, &sent))
+		sent.bytes = hardware->raw_bytes;
 	if (hardware->raw_known)
 		take_up(appliance, hardware, sent.frames, sent.bytes);
 	hardware->raw_known = true;
@@ -296,7 +312,7 @@ get_note(struct weir_appliance *appliance, struct weir_note *note)
 	if (all->now_ns - all->asked_ns < WEIR_WATCH_STALL_NS)
 		return false;
 	weir_dataplane_noted_at_most(appliance->dataplane, all->note,
-	                             weir_policy_largest_frame(appliance->config), note);
+	                             weir_config_largest_frame(appliance->config), note);
 	return true;
 }
 

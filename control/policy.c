@@ -21,23 +21,12 @@ set_path(const struct weir_config *config, const uint32_t *budget_ids, uint32_t 
 	}
 }
 
-uint32_t
-weir_policy_largest_frame(const struct weir_config *config)
-{
-	uint32_t mtu_bytes = 0;
-
-	for (uint32_t i = 0; i < config->n_ports; i++)
-		if (config->ports[i].mtu_bytes > mtu_bytes)
-			mtu_bytes = config->ports[i].mtu_bytes;
-	return weir_wire_bytes(weir_frame_max_bytes(mtu_bytes));
-}
-
 static void
 set_class(const struct weir_config *config, const struct weir_policy_binding *binding,
           uint32_t index, struct weir_class *class)
 {
 	const struct weir_config_class *from = &config->classes[index];
-	uint32_t least = weir_policy_largest_frame(config);
+	uint32_t least = weir_config_largest_frame(config);
 
 	class->rate = binding->rates[index];
 	class->burst_bytes = from->burst_bytes;

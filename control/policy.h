@@ -16,9 +16,6 @@ struct weir_policy_binding {
 	int node; /* NUMA node for the tables, or WEIR_NODE_ANY */
 };
 
-/* The charge of the largest frame that any port takes, in wire bytes. */
-uint32_t weir_policy_largest_frame(const struct weir_config *config);
-
 /*
  * Builds a snapshot; nothing else changes. A class's backlog limit is split evenly over the
  * workers, but holds at least one largest frame each.

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define LATELY_S 32U
+
 void
 weir_starvation_forget(struct weir_starvation *starvation)
 {
@@ -18,20 +20,31 @@ is_bad(struct weir_starvation *starvation, uint64_t left, uint64_t dropped, bool
 	bool stuck = left == 0 && waited;
 
 	starvation->stuck = stuck ? starvation->stuck + (starvation->stuck < UINT32_MAX) : 0;
+	if (left > 0 || dropped > 0) {
+		starvation->lately_left_bytes += left - starvation->lately_left_bytes / LATELY_S;
+		starvation->lately_dropped_bytes +=
+		    dropped - starvation->lately_dropped_bytes / LATELY_S;
+	}
 	return dropped > left ||
+	       starvation->lately_dropped_bytes / 2 > starvation->lately_left_bytes ||
 	       (stuck && (weir_u128)starvation->stuck * rate_bit_s / 8 >= 2 * largest_bytes);
 }
 
 static enum weir_starvation_change
 count(struct weir_starvation *starvation, bool bad)
 {
-	if (bad && starvation->level < WEIR_STARVATION_GOOD)
+	if (bad &&
+	    starvation->level < (starvation->starved ? starvation->wanted : WEIR_STARVATION_BAD))
 		starvation->level++;
 	else if (!bad && starvation->level > 0)
 		starvation->level--;
 	if (!starvation->starved && starvation->level >= WEIR_STARVATION_BAD) {
 		starvation->starved = true;
-		starvation->level = WEIR_STARVATION_GOOD;
+		starvation->wanted = starvation->wanted == 0 ? WEIR_STARVATION_GOOD
+		                     : starvation->wanted < WEIR_STARVATION_MOST
+		                         ? (uint16_t)(2 * starvation->wanted)
+		                         : starvation->wanted;
+		starvation->level = starvation->wanted;
 		return WEIR_STARVATION_BEGINS;
 	}
 	if (starvation->starved && starvation->level == 0) {
@@ -57,6 +70,12 @@ weir_starvation_look(struct weir_starvation *starvation, const struct weir_class
 		return WEIR_STARVATION_SAME;
 	if (starvation->level == 0)
 		starvation->seconds = 0;
+	if (starvation->starved)
+		starvation->calm = 0;
+	else if (starvation->calm < WEIR_STARVATION_CALM)
+		starvation->calm++;
+	if (starvation->calm >= WEIR_STARVATION_CALM)
+		starvation->wanted = 0;
 	if (starvation->seconds == 0)
 		starvation->left_bytes = starvation->dropped_bytes = 0;
 	starvation->seconds++;

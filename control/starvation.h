@@ -2,8 +2,9 @@
 /*
  * Tells of classes that don't get through. A second is a bad one for a class when
  *
- *   - more than half of the bytes that came for it were dropped, for whatever reason: somebody
- *     floods it, or what it shares (a budget, the port, buffers) is taken by others; or
+ *   - more than half of the bytes that came for it in it, or more than two thirds of those of the
+ *     last half minute, were dropped, for whatever reason: somebody floods it, or what it shares (a
+ *     budget, the port, buffers) is taken by others; or
  *   - frames waited all the time and none left, for so long that its rate allows two of the
  * largest.
  *
@@ -25,6 +26,8 @@
 /* Seconds. */
 #define WEIR_STARVATION_BAD  3U
 #define WEIR_STARVATION_GOOD 30U
+#define WEIR_STARVATION_MOST 1920U /* good ones that are ever wanted */
+#define WEIR_STARVATION_CALM 3600U /* without starving: as at first */
 #define WEIR_STARVATION_IDLE 600U
 
 enum weir_starvation_change {
@@ -38,11 +41,15 @@ struct weir_starvation {
 	struct weir_class_totals last; /* at the last look */
 	bool looked;
 	bool starved;
-	uint8_t level;    /* bad seconds less good ones: from 0 to WEIR_STARVATION_GOOD */
+	uint16_t level;   /* bad seconds less good ones: from 0 to wanted */
+	uint16_t wanted;  /* good seconds that end it; 0: it has not starved lately */
+	uint16_t calm;    /* seconds since it did */
 	uint16_t idle;    /* seconds in a row in which nothing happened */
 	uint32_t stuck;   /* seconds in a row in which frames waited and none left */
 	uint32_t seconds; /* since the level was 0 last; sums of these: */
 	uint64_t left_bytes, dropped_bytes;
+	/* Sums of which each second in which something came takes 1/32. */
+	uint64_t lately_left_bytes, lately_dropped_bytes;
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/watch.h"
 
+#include "control/config.h"
 #include "control/hardware.h"
-#include "control/policy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -92,7 +92,7 @@ look_at_class(struct weir_appliance *appliance, uint32_t index, bool tell)
 
 	weir_dataplane_class_totals(appliance->dataplane, slot, &totals);
 	change = weir_starvation_look(starvation, &totals, class->rate_bit_s,
-	                              weir_policy_largest_frame(appliance->config));
+	                              weir_config_largest_frame(appliance->config));
 	if (change == WEIR_STARVATION_BEGINS && tell)
 		weir_events_post(appliance->events, WEIR_ALARM, "class_starved",
 		                 "class %s: in %" PRIu32 " s %" PRIu64 " bytes left and %" PRIu64
@@ -158,7 +158,9 @@ take_out(struct weir_appliance *appliance, uint32_t index, enum weir_port_state 
 {
 	struct weir_port_watch *watch = &appliance->port_watch[index];
 
-	watch->state = state;
+	/* What has sent too much stays so, whatever else is wrong with it. */
+	if (watch->state != WEIR_PORT_BREACHED)
+		watch->state = state;
 	weir_dataplane_set_link_up(appliance->dataplane, appliance->ports[index].port_id, false);
 	watch->token = weir_dataplane_fence(appliance->dataplane);
 }
@@ -209,6 +211,12 @@ bring_up(struct weir_appliance *appliance, uint32_t index, char *error)
 	struct weir_port_watch *watch = &appliance->port_watch[index];
 	int code = weir_hardware_program(appliance, index, error);
 
+	/* Its counters are read there. */
+	if (watch->state == WEIR_PORT_BREACHED) {
+		snprintf(error, WEIR_ERROR_SIZE, "port %s: has sent more than was charged",
+		         appliance->ports[index].config.name);
+		return -EIO;
+	}
 	if (code == -EAGAIN) {
 		take_out(appliance, index, WEIR_PORT_DOWN);
 	} else if (code < 0) {
@@ -238,7 +246,7 @@ use_again(struct weir_appliance *appliance, uint32_t index)
 	if (code == 0)
 		weir_events_post(appliance->events, WEIR_INFO, "link_up", "port %s: link is up",
 		                 appliance->ports[index].config.name);
-	else if (!watch->refused)
+	else if (!watch->refused && watch->state != WEIR_PORT_BREACHED) /* which has its own */
 		weir_events_post(appliance->events, WEIR_ALARM, "limits_failed", "%s", error);
 	watch->refused = code != 0;
 }

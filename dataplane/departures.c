@@ -161,8 +161,9 @@ weir_departures_add(struct weir_departures *departures, uint32_t lane, uint32_t 
 		atomic_store_explicit(&departures->done_tsc, now_tsc, memory_order_relaxed);
 	}
 	mark(departures, now_tsc);
-	weir_count(&departures->handed_frames, 1);
+	/* In this order: whoever reads the frames first finds no less. */
 	weir_count(&departures->handed_bytes, wire_bytes);
+	weir_count(&departures->handed_frames, 1);
 	departures->frames[place] = (struct weir_departure){.lane = lane, .wire_bytes = wire_bytes};
 	departures->n++;
 	show_waiting(departures, weir_count_read(&departures->waiting_bytes) + wire_bytes);

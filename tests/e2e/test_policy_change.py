@@ -124,7 +124,7 @@ def slow_rules(count: int, name: str = "all") -> str:
 
 def test_a_slow_compilation_stops_nothing(start, folder):
     """Rules that take far longer to compile than the pulse may be late: egress goes on."""
-    limits = "  heartbeat_limit: 100 ms\n"
+    limits = "  heartbeat_limit: 250 ms\n"
     text = policy_text(folder, inside=flood_device(folder), appliance=limits)
     text = text.replace("memory: 96 MiB", "memory: 512 MiB")
     weir = start(text)
@@ -134,7 +134,7 @@ def test_a_slow_compilation_stops_nothing(start, folder):
         code, answer = weir.json("POST", "/v1/policy?check=1",
                                  text.replace("rules:\n", "rules:\n" + slow_rules(count)))
         took = time.monotonic() - begin
-        if took > 0.5:  # many times the limit, on a machine of any speed
+        if took > 1:  # several times the limit, on a machine of any speed
             break
     else:
         assert code == 200, answer

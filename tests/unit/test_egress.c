@@ -38,7 +38,7 @@ flood(struct weir_random *random, uint32_t n_workers, const struct class_plan *p
 
 	set_up(plans, n_workers, UINT64_MAX / 2, 1000);
 	memcpy(next, now, sizeof(next));
-	for (uint32_t round = 0; round < 20000; round++) {
+	for (uint32_t round = 0; round < WEIR_TEST_HISTORIES(20000U); round++) {
 		uint16_t w = n_workers == 2 && next[1] < next[0];
 		uint64_t sent[CLASSES] = {0}, when;
 

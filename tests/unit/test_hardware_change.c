@@ -119,6 +119,37 @@ test_policy_never_drains(void)
 	box_free();
 }
 
+/* A worker that makes no round does not hold up the others for longer than what does not drain. */
+static void
+test_policy_hung_worker(void)
+{
+	for (int completions = 0; completions < 2; completions++) {
+		char last[WEIR_EVENT_MESSAGE_SIZE];
+		uint32_t held_looks = 0;
+
+		box_make();
+		box.change = WEIR_LIMITER_STOPS;
+		box.completions = completions == 1;
+		box_start_well();
+		box.commits = 0;
+		box.classes[0].rate_bit_s = 30 * BOX_MBIT;
+		box.quiescent = false;
+		weir_hardware_policy(box.appliance);
+		for (uint32_t i = 0; i < 200; i++) { /* 10 s */
+			(void)box_look();
+			held_looks += box.held ? 1 : 0;
+		}
+		CU_ASSERT(held_looks >= 38 && held_looks <= 45);
+		CU_ASSERT_EQUAL(box_events("limits_drain", last), 1);
+		CU_ASSERT_PTR_NOT_NULL(strstr(last, "a worker makes no round"));
+		box.quiescent = true;
+		for (uint32_t i = 0; i < 100; i++)
+			(void)box_look();
+		CU_ASSERT(!box.held && box.commits == 1 && box.restarts == 0);
+		box_free();
+	}
+}
+
 /* Where nobody tells what has left, what seems not to is lost with a restart. */
 static void
 test_policy_unknown(void)
@@ -158,6 +189,7 @@ test_policy_unknown(void)
 
 static const struct weir_test tests[] = {
     {"a policy's change that stops the queues", test_policy_held},
+    {"a worker that hangs meanwhile", test_policy_hung_worker},
     {"a policy's change that waits for a slow queue", test_policy_eased},
     {"queues that do not drain", test_policy_never_drains},
     {"queues of which nobody knows", test_policy_unknown},

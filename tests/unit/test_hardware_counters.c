@@ -146,7 +146,60 @@ test_counters_hide(void)
 	box_free();
 }
 
+/* Drivers take 4 B for each frame off bytes that they read before the frames: 4 less for a while.
+ */
+static void
+test_counters_torn(void)
+{
+	box_make();
+	box_start_well();
+	charge(1000);
+	sends(1000, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(30), WEIR_PORT_UP);
+	/* One frame ends between the reading of the bytes and that of the frames. */
+	charge(1);
+	box.stats.opackets += 1;
+	box.stats.obytes -= 4;
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	box.stats.obytes += FRAME_BYTES + 4;
+	CU_ASSERT_EQUAL(looks(5), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 0);
+	CU_ASSERT_EQUAL(box_events("port_breach", NULL), 0);
+	/* What they show later is held against what was charged as ever. */
+	box.stats.opackets += 1;
+	box.stats.obytes -= 4;
+	CU_ASSERT_EQUAL(looks(5), WEIR_PORT_BREACHED);
+	box_free();
+}
+
+/* Set back for the second time just when its link comes up: it does not. */
+static void
+test_breach_at_up(void)
+{
+	box_make();
+	box_start_well();
+	charge(100);
+	sends(100, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	memset(&box.stats, 0, sizeof(box.stats));
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	charge(10);
+	sends(10, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	box.up = false;
+	CU_ASSERT_EQUAL(looks(5), WEIR_PORT_CLEAN);
+	memset(&box.stats, 0, sizeof(box.stats));
+	box.up = true;
+	(void)looks(1);
+	CU_ASSERT_EQUAL(box_events("port_breach", NULL), 1);
+	CU_ASSERT_EQUAL(looks(100), WEIR_PORT_BREACHED);
+	CU_ASSERT_FALSE(box.used);
+	box_free();
+}
+
 static const struct weir_test tests[] = {
+    {"bytes that were read before the frames", test_counters_torn},
+    {"too much, found when the link comes up", test_breach_at_up},
     {"counters that start again, or are not there", test_counters_reset},
     {"counters that wrap round", test_counters_wrap},
     {"counters of the whole port", test_whole_port},

@@ -82,7 +82,7 @@ test_bursts(void)
 
 	(void)second(&box, 0, 0, 0);
 	for (uint32_t i = 0; i < 100; i++)
-		CU_ASSERT_EQUAL(second(&box, 1000, i % 4 < WEIR_STARVATION_BAD - 1 ? 9000 : 0, 0),
+		CU_ASSERT_EQUAL(second(&box, 1000, i % 4 < WEIR_STARVATION_BAD - 1 ? 1500 : 0, 0),
 		                WEIR_STARVATION_SAME);
 	CU_ASSERT_FALSE(box.starvation.starved);
 }
@@ -121,8 +121,42 @@ test_no_flood_of_events(void)
 			begun +=
 			    second(&box, i % (bad + good) < bad ? 0 : 100,
 			           i % (bad + good) < bad ? 100 : 0, 0) == WEIR_STARVATION_BEGINS;
-		CU_ASSERT(begun <= 3600 / (WEIR_STARVATION_BAD + WEIR_STARVATION_GOOD) + 1);
+		/* 30 s, 60 s ... 960 s go by between them. */
+		CU_ASSERT(begun <= 7);
 	}
+}
+
+/* Every second second nearly all that comes is dropped, and little comes in between. */
+static void
+test_by_bytes(void)
+{
+	struct box box = make_box();
+	uint32_t begun = 0;
+
+	for (uint32_t i = 0; i < 3600; i++)
+		begun += second(&box, 1000, i % 2 == 0 ? 200000 : 0, 0) == WEIR_STARVATION_BEGINS;
+	CU_ASSERT_EQUAL(begun, 1);
+	CU_ASSERT_TRUE(box.starvation.starved);
+}
+
+/* An hour without, and it is told to be over as soon as at first. */
+static void
+test_calm(void)
+{
+	struct box box = make_box();
+	uint32_t when;
+
+	(void)second(&box, 0, 0, 0);
+	for (uint32_t good = WEIR_STARVATION_GOOD; good <= 8 * WEIR_STARVATION_GOOD; good *= 2) {
+		CU_ASSERT_EQUAL(seconds(&box, 9, 1000, 1500, 0, &when), WEIR_STARVATION_BEGINS);
+		CU_ASSERT_EQUAL(seconds(&box, 9999, 1000, 0, 0, &when), WEIR_STARVATION_ENDS);
+		CU_ASSERT_EQUAL(when, good);
+	}
+	CU_ASSERT_EQUAL(seconds(&box, WEIR_STARVATION_CALM, 1000, 0, 0, &when),
+	                WEIR_STARVATION_SAME);
+	CU_ASSERT_EQUAL(seconds(&box, 9, 1000, 1500, 0, &when), WEIR_STARVATION_BEGINS);
+	CU_ASSERT_EQUAL(seconds(&box, 9999, 1000, 0, 0, &when), WEIR_STARVATION_ENDS);
+	CU_ASSERT_EQUAL(when, WEIR_STARVATION_GOOD);
 }
 
 /* It gets nothing, and tries now and then: nothing comes in between, which speaks for neither. */
@@ -226,6 +260,8 @@ main(void)
 	    {"bursts are not told", test_bursts},
 	    {"flooded by turns", test_by_turns},
 	    {"no flood of events", test_no_flood_of_events},
+	    {"bytes of half a minute", test_by_bytes},
+	    {"an hour of calm", test_calm},
 	    {"gets nothing, and tries now and then", test_tries},
 	    {"one that is not used any more", test_idle},
 	    {"frames that wait and none leaves", test_stuck},

@@ -110,8 +110,10 @@ take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t 
 }
 
 static inline bool
-is_over(const struct weir_listen *listen, uint64_t now)
+is_over(const struct weir_listen *listen, const struct weir_look *look)
 {
+	uint64_t now = look->now;
+
 	uint64_t frames = weir_tally_get(&listen->counts.frames);
 	uint64_t last = weir_tally_get(&listen->counts.last_tsc);
 
@@ -119,7 +121,9 @@ is_over(const struct weir_listen *listen, uint64_t now)
 		return true;
 	if (listen->duration_tsc > 0 && now - listen->start_tsc >= listen->duration_tsc)
 		return true;
-	return listen->idle_tsc > 0 && frames > 0 && now - last >= listen->idle_tsc;
+	/* By when it was seen that nothing had come: in a stall frames may have. */
+	return listen->idle_tsc > 0 && frames > 0 && look->empty > last &&
+	       look->empty - last >= listen->idle_tsc;
 }
 
 static int
@@ -133,7 +137,7 @@ work(void *arg)
 
 	look.before = look.now = rte_rdtsc();
 	atomic_store(&listen->start_tsc, look.now);
-	while (!weir_station_stopped() && !is_over(listen, look.now)) {
+	while (!weir_station_stopped() && !is_over(listen, &look)) {
 		uint32_t n = rte_eth_rx_burst(port, 0, mbufs, WEIR_LISTEN_BURST);
 
 		weir_look_done(&look, rte_rdtsc(), n);

@@ -30,7 +30,7 @@
 #define WEIR_LIMITER_LOSS_PPM 10000 /* most that rounding down may take away */
 /*
  * What a limit without a burst of its own may save up, besides two of the largest frames: the 82599
- * 4 KiB, or 20 KiB where it takes jumbo frames.
+ * 4 KiB. It would be 20 KiB with frames of 9,728 bytes, which no port here takes.
  */
 #define WEIR_LIMITER_SAVED_BYTES 4096U
 

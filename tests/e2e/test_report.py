@@ -80,7 +80,7 @@ GENERATOR = {
 ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay"}, "generator": GENERATOR, "redteam": REDTEAM, "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
 FIGURES = [
     "S4, kill -9 &lt;again&gt; &amp; again: arrived", "Windows: how much of what any window may hold was used",
-    "Caps: how much of each arrived", "Rate asked against rate measured, over the whole run",
+    "Caps: how much of each arrived", "Limit against the rate that arrived, over the whole run",
     "Latency: share of frames that took at most so long", "Cycles a packet, Weir against testpmd",
     "How evenly frames leave: standard deviation of the gaps between them",
     "Rate asked against rate at the other end of a wire", "Cycles a frame, weirgen against testpmd txonly"]
@@ -154,8 +154,8 @@ def test_all(page):
         assert f"<li>{line}</li>" in text
     for shown in ("2: 2.50 s kill -9", "In the end 6 822 764 B of 8 796 000.", "arrived, cumulative (MB)", "time (s)",
                   "99.80 %: 4.99 MB of 5 MB", "100.10 %: 1.001 kB of 1 kB", "77.57 %: 6.823 MB of 8.796 MB", "needs signatures",
-                  "+4.000 %", "+5.120 %", "50 min 3 s", "never", "we watch it", "40.0 cycles, 2.35 x io", "2.5 x io: asked",
-                  "14.6 years (150 TBW)", "latency", "30 µs", "standard deviation (µs)", "56.0 cycles, 1.09 of its frames, on a busy machine", "-1.000 %", ">NOT exact<", ">7<",
+                  "+4.000 %", "+5.120 %", "50\u00a0min 3\u00a0s", "never", "we watch it", "40.0 cycles, 2.35 x io", "2.5 x io: asked",
+                  "14.6 years (150 TBW)", "latency", "30 µs", "standard deviation (µs)", "56.0 cycles, 1.09 x testpmd&#x27;s frames, on a busy machine", "-1.000 %", ">NOT exact<", ">7<",
                   "generator: 1 of 2 rates were exact", "tricks: [&quot;a&quot;, &quot;b&quot;]"):
         assert shown in text, shown
     assert text == page(**ALL)  # the same inputs, the same page
@@ -168,6 +168,35 @@ def test_one(page, name):
     for kind, command in evidence.MADE_BY.items():
         assert (f"<code>{command}</code> makes what it needs" in text) == (kind != ALL[name]["kind"])
     assert text.count("<h2>") == {"redteam": 3, "receive": 3}.get(name, 1)
+
+
+def test_who_asked(page):
+    """A receiver's limit is nobody's wish, and what was asked of the generator is no limit."""
+    text = page(receive=RECEIVE)
+    assert "limit that the receiver judges by" in text and ">limit</th>" in text and ">arrived</th>" in text
+    assert "asked" not in text.partition("Limits, and the rates that arrived")[2].partition("<h2")[0]
+    text = page(generator=GENERATOR)
+    assert ">asked</th>" in text and ">measured</th>" in text and ">limit</th>" not in text
+    unsure = changed(GENERATOR, ("rates", 1, "verdict"), "not measured")
+    assert '<span class="skip">not measured</span> generator: 1 of 2 rates were exact, 1 could not be measured' \
+        in page(generator=unsure)
+
+
+def test_points_at_one_place(page):
+    """Points that lie on each other share a label: no number is written over another."""
+    same = changed(GENERATOR, ("rates", 1), GENERATOR["rates"][0])
+    assert page(generator=same).count(">1, 2</text>") == 2
+    assert ">1, 2</text>" not in page(generator=GENERATOR)
+    page(generator=changed(GENERATOR, ("rates",), GENERATOR["rates"][:1] * 100))
+
+
+@pytest.mark.parametrize("leaves, needs, shown", [
+    (212_499_999_999, 212_500_000_000, "up to 212499999999 B can leave, and an attacker needs 212500000000 B"),
+    (212_500_000_000, 212_500_000_000, "up to 212.5 GB can leave, and an attacker needs 212.5 GB"),
+    (212_400_000_000, 212_500_000_000, "up to 212.4 GB can leave, and an attacker needs 212.5 GB"),
+])
+def test_figures_bear_the_verdict_out(page, leaves, needs, shown):
+    assert shown in page(plan={**PLAN, "survives": leaves < needs, "could_leave_bytes": leaves, "needs_bytes": needs})
 
 
 def test_over_is_red(page):
@@ -304,5 +333,5 @@ def test_what_the_planner_tells(folder):
     path = folder / "plan.json"
     path.write_text(laboratory.run(laboratory.BUILD / "weirctl", "--json", "plan", ROOT / "tools/policies/public.yaml").stdout)
     done = report("-o", "-", path)
-    assert done.returncode == 0 and "class answers" in done.stdout and "50 min" in done.stdout
+    assert done.returncode == 0 and "class answers" in done.stdout and "50\u00a0min" in done.stdout
     assert_whole(done.stdout)

@@ -196,9 +196,10 @@ def horizontal_axis(picture: Picture, axis: Axis, top: float, bottom: float, uni
         x = axis.at(tick)
         picture.line(x, top, x, bottom)
         label = quantity(tick, units) if axis.logarithmic else number(tick / unit.size)
-        # The outermost labels stay inside.
+        # The outermost labels stay inside, and those of a logarithmic axis out of the other axis's corner.
         half = text_width(label) / 2
-        picture.text(min(max(x, half + 1), picture.width - half - 1), bottom + 15, label, "middle")
+        least = half + (axis.start - 3 if axis.logarithmic else 1)
+        picture.text(min(max(x, least), picture.width - half - 1), bottom + 15, label, "middle")
     title = name if axis.logarithmic or not unit.name else f"{name} ({unit.name})"
     picture.text((axis.start + axis.end) / 2, bottom + 32, title, "middle")
 
@@ -321,12 +322,21 @@ def scatter(width: int, title: str, points: list[tuple[float, float, str]], x: t
     y_axis = Axis(*span, bottom, top, True)
     left = max(30.0, label_room(y_axis, y[1]))
     x_axis = Axis(*span, left, width - 14, True)
-    vertical_axis(picture, y_axis, left, width - 14, y[1], y[0])
+    vertical_axis(picture, y_axis, left, width - 14, y[1], y[0], 14)
     horizontal_axis(picture, x_axis, top, bottom, x[1], x[0])
     picture.line(x_axis.at(span[0]), y_axis.at(span[0]), x_axis.at(span[1]), y_axis.at(span[1]), "#777777", "6 4", 1.4)
+    labels: list[tuple[float, float, str]] = []  # points that would write over each other share one
     for px, py, label in points:
-        picture.add(f'<circle cx="{x_axis.at(px):.1f}" cy="{y_axis.at(py):.1f}" r="4" fill="{COLOURS[0]}"/>')
-        picture.text(min(x_axis.at(px) + 7, width - text_width(label) - 1), y_axis.at(py) + 14, label)
+        at_x, at_y = x_axis.at(px), y_axis.at(py)
+        picture.add(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="4" fill="{COLOURS[0]}"/>')
+        near = next((index for index, (x0, y0, text) in enumerate(labels)
+                     if -text_width(label) < at_x - x0 < text_width(text) + 4 and abs(at_y - y0) < FONT), None)
+        if near is None:
+            labels.append((at_x, at_y, label))
+        else:
+            labels[near] = (*labels[near][:2], f"{labels[near][2]}, {label}")
+    for at_x, at_y, label in labels:
+        picture.text(max(1.0, min(at_x + 7, width - text_width(label) - 1)), at_y + 14, label, room=width - 2)
     return picture.svg(legend(picture, bottom + 54, [(same, "#777777", "6 4")]))
 
 

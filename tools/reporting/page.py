@@ -43,7 +43,7 @@ def missing_text(inputs: list[Input]) -> str:
     """A sentence for each kind that is not there."""
     there = {item.kind for item in inputs}
     named = {kind: title for title, kinds, _ in SECTIONS for kind in kinds}
-    lines = [f"<li>Nothing on {escape(named[kind])}: <code>{escape(command)}</code> makes what it needs.</li>"
+    lines = [f"<li>No {escape(kind)}, for {escape(named[kind])}: <code>{escape(command)}</code> makes what it needs.</li>"
              for kind, command in MADE_BY.items() if kind not in there]
     return f'<h2 id="missing">Not in this report</h2><ul class="note">{"".join(lines)}</ul>' if lines else ""
 

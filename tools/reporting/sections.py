@@ -2,6 +2,7 @@
 """The sections of the page: each takes the inputs of its kinds and gives verdicts and HTML."""
 
 import json
+import re
 from typing import Callable
 
 import chart
@@ -232,24 +233,25 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
         for limit in item.data["limits"]:
             kind, word = limit_verdict(limit)
             kinds.append(kind)
-            asked, measured = limit["rate_bit_s"], item.data["rate_bit_s"]
+            most, measured = limit["rate_bit_s"], item.data["rate_bit_s"]
             if measured > 0:
-                points.append((asked, measured, str(len(rows) + 1)))
+                points.append((most, measured, str(len(rows) + 1)))
             burst = limit["burst_bytes"]
             seconds = item.data["span_ns"] / 1e9
-            allowed = f"{burst * 8 / seconds / asked * 100:+.3f} %" if burst is not None and seconds > 0 else "-"
-            rows.append([str(len(rows) + 1), escape(item.name), mbit(asked), mbit(measured), f"{(measured / asked - 1) * 100:+.3f} %", allowed,
-                         quantity(limit["excess_bytes"], BYTES),
+            allowed = f"{burst * 8 / seconds / most * 100:+.3f} %" if burst is not None and seconds > 0 else "-"
+            rows.append([str(len(rows) + 1), escape(item.name), mbit(most), mbit(measured),
+                         f"{(measured / most - 1) * 100:+.3f} %", allowed, quantity(limit["excess_bytes"], BYTES),
                          "-" if burst is None else quantity(burst, BYTES), marked(kind, word)])
     if not rows:
-        return [], ('<p class="note">The generator was not given a limit to judge by: '
+        return [], ('<p class="note">The receiver was not given a limit to judge by: '
                     "<code>weirgen receive --limit 'RATE + BURST'</code>.</p>")
     parts = []
     if points:
-        caption = "Rate asked against rate measured, over the whole run"
-        parts.append(figure(caption, chart.both(chart.scatter, caption, points, ("asked", RATES), ("measured", RATES),
-                                                "measured = asked")))
-    parts.append(table([("no.", "n"), ("file", ""), ("asked", "n"), ("measured", "n"), ("deviation", "n"),
+        caption = "Limit against the rate that arrived, over the whole run"
+        parts.append(figure(caption, chart.both(chart.scatter, caption, points, ("limit that the receiver judges by", RATES),
+                                                ("arrived", RATES), "arrived = limit"),
+                            "Below the line: less arrived than the limit allows. What was sent to it, the generator tells."))
+    parts.append(table([("no.", "n"), ("file", ""), ("limit", "n"), ("arrived", "n"), ("above the limit by", "n"),
                         ("burst may add", "n"), ("above rate x time", "n"), ("burst", "n"), ("verdict", "")], rows))
     failed, judged = kinds.count("fail"), len(kinds) - kinds.count("skip")
     if judged == 0:
@@ -266,7 +268,7 @@ def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:
         rows.append([escape(item.name), str(data["frames"]), quantity(data["wire_bytes"], BYTES), mbit(data["rate_bit_s"]),
                      quantity(data["behind_max_ns"], NANOSECONDS), quantity(data["given_up_ns"], NANOSECONDS),
                      str(unsent) if unsent == 0 else marked("fail", str(unsent)), "yes" if data["cut_short"] else "no"])
-    return [], table([("file", ""), ("frames", "n"), ("on the wire", "n"), ("rate", "n"), ("behind, at most", "n"),
+    return [], table([("file", ""), ("frames", "n"), ("on the wire", "n"), ("sent at", "n"), ("behind, at most", "n"),
                       ("given up", "n"), ("of the frames, not sent", "n"), ("stopped", "")], rows)
 
 
@@ -290,10 +292,13 @@ def draw_generator(inputs: list[Input]) -> tuple[list[Verdict], str]:
             exact = sum(rate["verdict"] == "exact" for rate in rates)
             failed = any(rate["verdict"] == "NOT exact" for rate in rates)
             kind = "fail" if failed else "pass" if exact == len(rates) else "skip"
-            verdicts.append((kind, kind, labelled(inputs, item, f"generator: {exact} of {len(rates)} rates were exact")))
+            word = "not measured" if kind == "skip" else kind
+            unsure = sum(rate["verdict"] == "not measured" for rate in rates)
+            text = f"generator: {exact} of {len(rates)} rates were exact" + (f", {unsure} could not be measured" if unsure else "")
+            verdicts.append((kind, word, labelled(inputs, item, text)))
         if speed:
             caption = labelled(inputs, item, "Cycles a frame, weirgen against testpmd txonly")
-            drawn = [Bar(name, result["median"], f"{result['median']:.1f} cycles, {result['times_testpmd_frames']:.2f} of its frames"
+            drawn = [Bar(name, result["median"], f"{result['median']:.1f} cycles, {result['times_testpmd_frames']:.2f} x testpmd's frames"
                          + ("" if result["measured"] else ", on a busy machine"),
                          "#8a8a8a" if name.startswith("testpmd") else COLOURS[0], min(result["values"]), max(result["values"]))
                      for name, result in speed.items()]
@@ -418,6 +423,17 @@ def when_text(attacker: dict) -> str:
     return "at once" if attacker["after_s"] == 0 else chart.duration(attacker["after_s"])
 
 
+def unbroken(text: str) -> str:
+    """A number stays beside its unit where a line is too short."""
+    return re.sub(r"(?<=\d) (?=\D)", "\u00a0", text)
+
+
+def apart(first: float, second: float) -> tuple[str, str]:
+    """Two sums of bytes: in full where they differ, and fewer digits would not show it."""
+    texts = quantity(first, BYTES), quantity(second, BYTES)
+    return texts if texts[0] != texts[1] or first == second else (f"{first} B", f"{second} B")
+
+
 def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
     verdicts, parts = [], []
     for item in inputs:
@@ -430,11 +446,11 @@ def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
         verdicts.append((kind, {"pass": "pass", "skip": "risk accepted", "fail": "fail"}[kind], text))
         attackers = data["paths"][0]["attackers"] if data["paths"] else []
         columns = [("path", "")] + [(f"{number(at['compression'])}x", "n") for at in attackers]
-        rows = [[escape(f"{path['kind']} {path['name'] or ''}".strip())] + [escape(when_text(at)) for at in path["attackers"]]
+        rows = [[escape(f"{path['kind']} {path['name'] or ''}".strip())] + [unbroken(escape(when_text(at))) for at in path["attackers"]]
                 for path in data["paths"] if len(path["attackers"]) == len(attackers)]
+        leaves, needs = apart(data["could_leave_bytes"], data["needs_bytes"])
         head = f"<h3>{escape(item.name)}</h3><p>{escape(text[0].upper() + text[1:])}: by then up to " \
-               f"{escape(quantity(data['could_leave_bytes'], BYTES))} can leave, and an attacker needs " \
-               f"{escape(quantity(data['needs_bytes'], BYTES))}.</p>"
+               f"{escape(leaves)} can leave, and an attacker needs {escape(needs)}.</p>"
         head += '<p class="note">Assumed: the policy says nothing of what it protects.</p>' if asset["assumed"] else ""
         head += f'<p><span class="fail">Risk accepted</span>, says the policy: {escape(risk)}</p>' if risk else ""
         parts.append(head + table(columns, rows, False))
@@ -448,7 +464,7 @@ SECTIONS: list[tuple[str, tuple[str, ...], Draw]] = [
     ("the red team's attacks", ("redteam",), draw_redteam),
     ("cumulative bytes against the cap", ("redteam",), draw_cumulative),
     ("window headroom", ("redteam", "weirgen.receive"), draw_headroom),
-    ("rates asked and measured", ("weirgen.receive",), draw_rates),
+    ("limits, and the rates that arrived", ("weirgen.receive",), draw_rates),
     ("what the generator sent", ("weirgen.send", "weirgen.replay"), draw_sent),
     ("how exact and fast the generator is", ("bench.generator",), draw_generator),
     ("latency", ("weirgen.receive",), draw_latency),

@@ -223,6 +223,23 @@ def test_live(plan, ctl, serve, folder):
     assert "Traffic that the running weir has now, 54 Mbit/s in all, DOES NOT FIT:" in text
 
 
+@pytest.mark.parametrize("limit, mbit, now, line", [
+    (2_360, 0.02, True, "fits"),  # a day of it is below what is left
+    (2_360, 0.1, False, "fits, but not now: may be full after 7 h"),
+    (2_360, 0.2, True, "fits"),  # it may be this traffic that has filled the window so far
+    (1_900, 0.1, False, "fits, but not now: may be full after 0 ns"),
+])
+def test_live_window_that_is_full_already(plan, serve, limit, mbit, now, line):
+    after = later(STATUS, 2)
+    after["classes"][0].update(STATUS["classes"][0], tx_wire_bytes=STATUS["classes"][0]["tx_wire_bytes"] + int(mbit * 250_000))
+    after["budgets"][0]["caps"][1]["used_bytes"] = 2_045_000_000
+    serve(answer(STATUS), answer(after), answer(STATUS), answer(after))
+    _, text, told = plan(f"{{limit: {limit} MB, per: 1 d}}", "--live", "-i", "100 ms")
+    cap = told["traffic"]["caps"][0]
+    assert (cap["fits"], cap["fits_now"], told["traffic"]["fits"], told["traffic"]["fits_now"]) == (True, now, True, now)
+    assert ("FITS:" in text, "FITS, BUT NOT NOW:" in text) == (now, not now) and line in text
+
+
 @pytest.mark.parametrize("cap, used", [
     ("{limit: 200 GB}", "charged"),
     ("{limit: 2 GB}", "charged"),

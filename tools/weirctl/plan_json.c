@@ -179,10 +179,10 @@ cap_traffic_json(const struct weir_plan_report *report, uint32_t budget, uint32_
 	const struct weir_config_cap *cap = &report->config->budgets[budget].caps[i];
 	struct weir_plan_cap_fit fit = weir_plan_traffic_fit(report, budget, i);
 	json_t *json = weir_command_json(json_pack(
-	    "{s:s, s:o, s:o, s:o, s:o, s:b}", "budget", report->config->budgets[budget].name,
+	    "{s:s, s:o, s:o, s:o, s:o, s:b, s:b}", "budget", report->config->budgets[budget].name,
 	    "traffic_bit_s", number(fit.bit_s), "limit_bytes", number(cap->limit_bytes), "window_s",
 	    cap->window_ns == 0 ? json_null() : seconds(cap->window_ns), "left_bytes",
-	    number(fit.left_bytes), "fits", fit.fits));
+	    number(fit.left_bytes), "fits", fit.fits, "fits_now", fit.fits_now));
 
 	if (cap->window_ns != 0)
 		set(json, "used_bytes", number(fit.used_bytes));
@@ -198,7 +198,7 @@ traffic_json(const struct weir_plan_report *report)
 	const struct weir_config *config = report->config;
 	json_t *classes = weir_command_json(json_array());
 	json_t *caps = weir_command_json(json_array());
-	bool fits = true;
+	bool fits = true, fits_now = true;
 
 	for (uint32_t i = 0; i < config->n_classes; i++) {
 		const struct weir_config_class *class = &config->classes[i];
@@ -217,13 +217,14 @@ traffic_json(const struct weir_plan_report *report)
 			json_t *cap = cap_traffic_json(report, i, k);
 
 			fits = fits && json_is_true(json_object_get(cap, "fits"));
+			fits_now = fits_now && json_is_true(json_object_get(cap, "fits_now"));
 			append(caps, cap);
 		}
 	}
-	return json_pack("{s:b, s:o, s:o, s:b, s:o, s:o}", "live", traffic->live, "total_bit_s",
-	                 number(traffic->total_bit_s), "unknown_bit_s",
-	                 number(traffic->unknown_bit_s), "fits", fits, "classes", classes, "caps",
-	                 caps);
+	return json_pack("{s:b, s:o, s:o, s:b, s:b, s:o, s:o}", "live", traffic->live,
+	                 "total_bit_s", number(traffic->total_bit_s), "unknown_bit_s",
+	                 number(traffic->unknown_bit_s), "fits", fits, "fits_now", fits && fits_now,
+	                 "classes", classes, "caps", caps);
 }
 
 json_t *

@@ -75,6 +75,9 @@ struct weir_plan_cap_fit {
 	/* How long that lasts if nothing comes back, rounded down; UINT64_MAX: for ever. */
 	uint64_t lasts_ns;
 	bool fits; /* into the window for ever; a lifetime cap for as long as survive says */
+	/* Also at first: a window holds no more than this traffic makes, or it lasts till all is
+	 * back. */
+	bool fits_now;
 };
 
 struct weir_plan_cap_fit weir_plan_traffic_fit(const struct weir_plan_report *report,

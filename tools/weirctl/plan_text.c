@@ -362,8 +362,8 @@ print_limits(const struct weir_plan_report *report)
 	weir_table_print(table, stdout);
 }
 
-/* A row about a cap. Returns true when the traffic fits. */
-static bool
+/* A row about a cap. */
+static struct weir_plan_cap_fit
 put_cap(const struct weir_plan_report *report, struct weir_table *table, uint32_t budget,
         uint32_t i)
 {
@@ -398,12 +398,12 @@ put_cap(const struct weir_plan_report *report, struct weir_table *table, uint32_
 	else if (fit.lasts_ns == UINT64_MAX || cap->window_ns == 0)
 		weir_table_cell(table, "fits%s%s", fit.lasts_ns == UINT64_MAX ? "" : ": lasts ",
 		                fit.lasts_ns == UINT64_MAX ? "" : duration_down(fit.lasts_ns).text);
-	else if (report->traffic->live && fit.lasts_ns < cap->window_ns)
-		weir_table_cell(table, "fits, but what is left now may last only %s",
+	else if (!fit.fits_now)
+		weir_table_cell(table, "fits, but not now: may be full after %s",
 		                duration_down(fit.lasts_ns).text);
 	else
 		weir_table_cell(table, "fits");
-	return fit.fits;
+	return fit;
 }
 
 static bool
@@ -440,7 +440,7 @@ print_traffic(const struct weir_plan_report *report)
 	                                {"LIMIT", false},   {"OF LIMIT", true}, {"VERDICT", false},
 	                                {"VERDICT", false}};
 	struct weir_table *table;
-	uint32_t n_missed = 0;
+	uint32_t n_missed = 0, n_missed_now = 0;
 
 	if (traffic->live)
 		columns[COUNT(columns) - 2] = (struct weir_column){"LEFT NOW", true};
@@ -448,15 +448,24 @@ print_traffic(const struct weir_plan_report *report)
 	for (uint32_t i = 0; i < config->n_classes; i++)
 		n_missed += !put_class(report, table, i);
 	for (uint32_t i = 0; i < config->n_budgets; i++)
-		for (uint32_t k = 0; k < config->budgets[i].n_caps; k++)
-			n_missed += !put_cap(report, table, i, k);
+		for (uint32_t k = 0; k < config->budgets[i].n_caps; k++) {
+			struct weir_plan_cap_fit fit = put_cap(report, table, i, k);
+
+			n_missed += !fit.fits;
+			n_missed_now += !fit.fits_now;
+		}
 	printf("\nTraffic %s, %s in all, %s:\n",
 	       traffic->live ? "that the running weir has now" : "as given",
 	       weir_format_rate(traffic->total_bit_s).text,
-	       n_missed == 0 ? "FITS" : "DOES NOT FIT");
+	       n_missed > 0       ? "DOES NOT FIT"
+	       : n_missed_now > 0 ? "FITS, BUT NOT NOW"
+	                          : "FITS");
 	weir_table_print(table, stdout);
 	printf("A lifetime cap has to last for %s, which is what the model is to survive.\n",
 	       weir_format_duration(report->asset.survive_ns).text);
+	if (n_missed == 0 && n_missed_now > 0)
+		printf("A window holds more now than this traffic makes: it may fill before that "
+		       "is back.\n");
 	if (traffic->n_unknown > 0)
 		printf("Besides, %s of %u classes that this policy does not have.\n",
 		       weir_format_rate(traffic->unknown_bit_s).text, traffic->n_unknown);

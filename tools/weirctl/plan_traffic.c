@@ -223,14 +223,19 @@ weir_plan_traffic_bit_s(const struct weir_plan_traffic *traffic, const struct we
 	return sum;
 }
 
+/* For how long bytes count in a window, at most. */
+static weir_u128
+counted_ns(const struct weir_config_cap *cap)
+{
+	return (weir_u128)cap->window_ns + (cap->window_ns + 63) / 64;
+}
+
 static weir_u128
 used_bytes(const struct weir_config_cap *cap, uint64_t bit_s)
 {
 	const weir_u128 unit = 8 * (weir_u128)WEIR_NS_PER_S;
-	weir_u128 counted_ns = cap->window_ns;
 
-	counted_ns += (cap->window_ns + 63) / 64;
-	return (bit_s * counted_ns + unit - 1) / unit;
+	return (bit_s * counted_ns(cap) + unit - 1) / unit;
 }
 
 static uint64_t
@@ -257,5 +262,8 @@ weir_plan_traffic_fit(const struct weir_plan_report *report, uint32_t budget, ui
 	fit.lasts_ns = lasts_ns(fit.left_bytes, fit.bit_s);
 	fit.fits = of->window_ns != 0 ? fit.used_bytes <= of->limit_bytes
 	                              : fit.lasts_ns >= report->asset.survive_ns;
+	fit.fits_now = fit.fits &&
+	               (of->window_ns == 0 || fit.lasts_ns >= counted_ns(of) ||
+	                (fit.left_bytes > 0 && of->limit_bytes - fit.left_bytes <= fit.used_bytes));
 	return fit;
 }

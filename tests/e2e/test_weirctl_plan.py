@@ -176,7 +176,7 @@ def test_lifetime(plan, survive, fits):
     assert (code, told["traffic"]["fits"]) == (0, fits)
     assert told["traffic"]["caps"][0]["fits"] is fits
     assert ("FITS:" in text) is fits and ("TOO MUCH: used up after 88 d 2 h" in text) is not fits
-    assert "A lifetime cap has to last for 88 d" in text
+    assert f"A lifetime cap has to last for {survive}," in text
 
 
 def test_full_to_the_last_byte(plan):
@@ -187,6 +187,15 @@ def test_full_to_the_last_byte(plan):
     assert "SURVIVES 90 d" in text and "1 B less than an attacker needs" in text
     code, text, _ = plan(f"{{limit: {need} B}}")
     assert code == 1 and "DOES NOT SURVIVE" in text
+
+
+def test_missed_by_minutes(plan):
+    """A time to survive is told in full: cut to two units it would look like the time that misses it."""
+    code, text, _ = plan("{limit: 106.25 GB, per: 2161 h}", survive="129661 min")
+    assert code == 1 and "DOES NOT SURVIVE 129661 min: the model can have left after 90 d 1 h\n" in text
+    assert "alone would survive 129661 min:\n" in text
+    code, text, _ = plan("{limit: 106.25 GB, per: 2161 h}", survive="2161 h")
+    assert code == 0 and "SURVIVES 2161 h: " in text
 
 
 @pytest.mark.parametrize("given, line", [
@@ -258,6 +267,16 @@ def test_live_goes_on_from_what_is_charged(plan, serve, cap, used):
     assert told["traffic"]["caps"][0]["left_bytes"] == left
     assert told["traffic"]["caps"][0]["lasts_s"] == left * 8 // 50_000_000
     assert "LEFT NOW" in text
+
+
+def test_what_is_left_is_cut(plan, serve):
+    """As more than there is it would promise what nobody may send."""
+    after = later(STATUS, 2)
+    after["budgets"][0]["charged_wire_bytes"] = 1_700_000_001
+    serve(answer(STATUS), answer(after), answer(STATUS), answer(after))
+    _, text, told = plan("{limit: 2 GB}", "--live", "-i", "100 ms")
+    assert told["traffic"]["caps"][0]["left_bytes"] == 299_999_999
+    assert " 299.9 MB " in text and " 300 MB " not in text
 
 
 def test_live_without_weir(ctl, serve, folder):

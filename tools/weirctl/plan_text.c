@@ -154,7 +154,9 @@ print_verdict(const struct weir_plan_report *report)
 	const struct weir_plan_path total = {WEIR_PLAN_TOTAL, 0};
 	const struct weir_config_asset *asset = &report->asset;
 	uint64_t need_bytes = report->attackers[report->own].need_bytes, t_ns;
-	struct weir_format survive = weir_format_duration(asset->survive_ns);
+	/* Exact: cut to two units it could look like the time that misses it. */
+	char exact[WEIR_QUANTITY_SIZE];
+	const char *survive = weir_quantity_print_duration(asset->survive_ns, exact);
 	enum weir_plan_when when = weir_plan_reach(report->plan, total, need_bytes, &t_ns);
 	/* Of interest where it survives. */
 	uint64_t less_bytes = need_bytes - (uint64_t)report->leaves_bytes;
@@ -163,19 +165,19 @@ print_verdict(const struct weir_plan_report *report)
 	if (report->survives && less_bytes <= need_bytes / 1000) {
 		printf("SURVIVES %s: until then at most %s can leave, %" PRIu64
 		       " B less than an attacker needs\n",
-		       survive.text, bytes_up(report->leaves_bytes).text, less_bytes);
+		       survive, bytes_up(report->leaves_bytes).text, less_bytes);
 		return;
 	}
 	if (report->survives) {
 		/* Less than is needed, so it fits. */
 		printf("SURVIVES %s: until then at most %s can leave, %s of the %s that an "
 		       "attacker needs\n",
-		       survive.text, bytes_up(report->leaves_bytes).text,
+		       survive, bytes_up(report->leaves_bytes).text,
 		       percent_up((uint64_t)report->leaves_bytes, need_bytes).text,
 		       bytes_up(need_bytes).text);
 		return;
 	}
-	printf("DOES NOT SURVIVE %s: ", survive.text);
+	printf("DOES NOT SURVIVE %s: ", survive);
 	if (when == WEIR_PLAN_AT && t_ns == 0)
 		printf("the model can have left at once");
 	else
@@ -241,6 +243,7 @@ static void
 print_largest(const struct weir_plan_report *report)
 {
 	char titles[WEIR_CAPS_MAX + 1][WEIR_QUANTITY_SIZE + 16], name[ATTACKER_SIZE + 4];
+	char survive[WEIR_QUANTITY_SIZE];
 	uint64_t windows_ns[WEIR_CAPS_MAX + 1], survive_ns = report->asset.survive_ns;
 	uint32_t n = weir_plan_windows(report, windows_ns), n_columns = 0;
 	struct weir_column columns[WEIR_CAPS_MAX + 4];
@@ -274,7 +277,7 @@ print_largest(const struct weir_plan_report *report)
 	}
 	printf("\nAny one of these on budget %s alone would survive %s:\n",
 	       report->config->budgets[weir_plan_root(report->plan)].name,
-	       weir_format_duration(survive_ns).text);
+	       weir_quantity_print_duration(survive_ns, survive));
 	weir_table_print(table, stdout);
 	printf("Half of that lifetime is wiser: then not even half a model can leave.\n\n");
 }
@@ -389,7 +392,7 @@ put_cap(const struct weir_plan_report *report, struct weir_table *table, uint32_
 		                    .text);
 	}
 	if (report->traffic->live)
-		weir_table_cell(table, "%s", weir_format_bytes(fit.left_bytes).text);
+		weir_table_cell(table, "%s", bytes_down(fit.left_bytes).text);
 	if (!fit.fits && cap->window_ns == 0)
 		weir_table_cell(table, "TOO MUCH: used up after %s",
 		                duration_down(fit.lasts_ns).text);
@@ -439,6 +442,7 @@ print_traffic(const struct weir_plan_report *report)
 	struct weir_column columns[] = {{"TRAFFIC", false}, {"NEEDS", true},    {"SHARE", true},
 	                                {"LIMIT", false},   {"OF LIMIT", true}, {"VERDICT", false},
 	                                {"VERDICT", false}};
+	char survive[WEIR_QUANTITY_SIZE];
 	struct weir_table *table;
 	uint32_t n_missed = 0, n_missed_now = 0;
 
@@ -462,7 +466,7 @@ print_traffic(const struct weir_plan_report *report)
 	                          : "FITS");
 	weir_table_print(table, stdout);
 	printf("A lifetime cap has to last for %s, which is what the model is to survive.\n",
-	       weir_format_duration(report->asset.survive_ns).text);
+	       weir_quantity_print_duration(report->asset.survive_ns, survive));
 	if (n_missed == 0 && n_missed_now > 0)
 		printf("A window holds more now than this traffic makes: it may fill before that "
 		       "is back.\n");

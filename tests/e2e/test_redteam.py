@@ -52,6 +52,11 @@ def test_a_weir_that_is_given(pair):
     assert series["unit"] == "B" and points == sorted(points) and 2 < len(points) < 400
     assert points[-1][1] == told["scenarios"][0]["measured"]["received_bytes"] <= series["limit"][0][1]
     assert weir.status()["policy"]["digest"] == digest
+    # Looked at where nothing arrives: that is no pass.
+    done = redteam("--inside", f"{pair.name('datacenter')}:dc0", "--outside", f"{pair.name('internet')}:lo", "--socket",
+                   pair.folder / "control.sock", "--only", "S1,S9")
+    assert done.returncode == 1 and done.stdout.endswith("redteam: 0 passed, 2 failed\n"), done.stdout + done.stderr
+    assert done.stdout.count("could not be judged") == 2
     weir.stop()
 
 

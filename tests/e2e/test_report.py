@@ -3,7 +3,9 @@
 
 import copy
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -313,6 +315,24 @@ def test_bad_input(folder, content, line):
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(f"report: {path}: {line}\n", done.stderr), done.stderr
     assert not (folder / "out.html").exists()
+
+
+def test_what_was_missed(page):
+    """Nothing is said to hold by frames that were not seen, nor by none."""
+    assert "frames were missed" in page(receive={**RECEIVE, "port_missed": 7})
+    assert "nothing came" in page(receive={**RECEIVE, "frames": 0})
+
+
+def test_output_is_no_file(folder):
+    good = write(folder, good=BENCH)[0]
+    device, link, target = folder / "null", folder / "link.html", folder / "target.html"
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    link.symlink_to(target)
+    assert report("-o", device, good).returncode == 0 and device.is_char_device()
+    assert report("-o", link, good).returncode == 0 and link.is_symlink() and target.exists()
+    before = good.read_bytes()
+    done = report("-o", good, good)
+    assert (done.returncode, done.stderr) == (2, f"report: {good}: is an input, too\n") and good.read_bytes() == before
 
 
 def test_usage(folder):

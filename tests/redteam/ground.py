@@ -342,9 +342,17 @@ class Run:
     def must_be_charged(self, got: int, charged: int, what: str = "") -> None:
         """What arrived against what Weir charged; a Weir that is given may serve others as well."""
         if self.given:
+            if got == 0 and charged > 0:
+                raise Unjudged(f"{what}{charged} B were charged, and nothing of ours arrived: is it the right interface?")
             self.must(got <= charged, f"{what}{got} B arrived, all charged ({charged} B)")
         else:
             self.must(got == charged, f"{what}{got} B arrived, {charged} B charged: the same")
+
+    def some(self, frames: list[laboratory.Frame]) -> None:
+        """Where nothing comes through, nothing is known of a Weir that is given."""
+        if not frames:
+            raise Unjudged("nothing of what was sent arrived: give it addresses and a port that the policy lets out, "
+                           "and the interface that they lead to")
 
     # ---- the end ----
 
@@ -409,6 +417,11 @@ def process_memory(pid: int) -> dict[str, int]:
 
 
 def write_json(path: Path, told: dict) -> None:
-    new = path.with_name(path.name + ".new")
+    """Whole or not at all; into what is no file, as it is."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(json.dumps(told) + "\n")
+        return
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(json.dumps(told) + "\n")
-    new.rename(path)
+    new.replace(path)

@@ -371,6 +371,7 @@ def api(run: Run) -> None:
     abuse.end()
     run.silent(watch)
     frames, after = watch.frames(), run.weir.status()
+    run.some(frames)
     got = sum(frame.wire for frame in frames)
     if run.given:  # others may take of the rate
         rate, burst, _ = given_bounds(run, before, after)
@@ -389,7 +390,8 @@ def api(run: Run) -> None:
         run.must(grown["resident_bytes"] < 64 << 20 and grown["files"] <= 40, f"what it takes is bounded: {grown}")
         run.must(run.weir.running() and not run.weir.text().count("Assertion"), "it runs on")
         run.weir.stop()
-    run.must(abuse.tried > 50, f"{abuse.tried} connections were made")
+    if abuse.tried <= 50:
+        raise Unjudged(f"only {abuse.tried} connections were made")
     run.asks("20 Mbit/s of 40, four kinds of abuse", rate_bit_s=rate, burst_bytes=burst)
     run.finds(f"{best[1]} of {best[0]} frames; {abuse.tried} connections; worst window +{worst:.0f} B", best_sent=best[0],
               best_received=best[1], connections=abuse.tried, answers=abuse.answers, grown=grown, received_bytes=got)

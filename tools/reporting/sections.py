@@ -213,11 +213,16 @@ def draw_headroom(inputs: list[Input]) -> tuple[list[Verdict], str]:
 # ---- the generator ----
 
 
-def limit_verdict(limit: dict) -> tuple[str, str]:
+def limit_verdict(limit: dict, data: dict) -> tuple[str, str]:
+    """As weirgen's own exit status."""
     if limit["burst_bytes"] is None:
         return "skip", "no burst given"
     if limit["excess_at_least_bytes"] > limit["burst_bytes"]:
         return "fail", "over"
+    if data.get("port_missed", 0) > 0:
+        return "fail", "frames were missed"
+    if data["frames"] == 0:
+        return "skip", "nothing came"
     if limit["excess_bytes"] > limit["burst_bytes"]:
         return "pass", "held, as far as polling tells"
     return "pass", "held"
@@ -231,7 +236,7 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
     points, rows, kinds = [], [], []
     for item in inputs:
         for limit in item.data["limits"]:
-            kind, word = limit_verdict(limit)
+            kind, word = limit_verdict(limit, item.data)
             kinds.append(kind)
             most, measured = limit["rate_bit_s"], item.data["rate_bit_s"]
             if measured > 0:

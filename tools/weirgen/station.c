@@ -42,6 +42,9 @@ weir_station_catch_signals(void)
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGHUP, &action, NULL);
+	/* What is written to a pipe that nobody reads fails, and files are finished all the same.
+	 */
+	(void)signal(SIGPIPE, SIG_IGN);
 }
 
 static int

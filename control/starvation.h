@@ -60,7 +60,7 @@ enum weir_starvation_change weir_starvation_look(struct weir_starvation *starvat
                                                  const struct weir_class_totals *now,
                                                  uint64_t rate_bit_s, uint64_t largest_bytes);
 
-/* Forgets all: the class has another rate now, or the slot another class. */
+/* Forgets all: the slot has another class now. */
 void weir_starvation_forget(struct weir_starvation *starvation);
 
 #endif

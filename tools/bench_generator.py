@@ -272,6 +272,8 @@ def main(bench, arguments):
             if options.only != "rates":
                 report["speed"] = measure_speed(bench, options, folder)
                 good = print_speed(bench, options, report["speed"])
+                for name, (least, word) in speed_verdicts(report["speed"]).items():
+                    report["speed"][name].update(least=least, verdict=word)
         if options.only != "speed" and os.geteuid() != 0:
             print("\nRates: not measured: that needs root, for network namespaces.")
             good = False

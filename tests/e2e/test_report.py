@@ -78,7 +78,9 @@ GENERATOR = {
     "speed": {"testpmd txonly": {"values": [60.0, 62.5], "disturbed": 0, "measured": True, "median": 61.0,
                                  "times_testpmd_frames": 1},
               "weirgen fixed": {"values": [55.0, 57.5], "disturbed": 1, "measured": False, "median": 56.0,
-                                "times_testpmd_frames": 1.09}}}
+                                "times_testpmd_frames": 1.09, "least": 0.8, "verdict": "not measured"},
+              "weirgen tuples": {"values": [255.0, 257.5], "disturbed": 0, "measured": True, "median": 256.0,
+                                 "times_testpmd_frames": 0.24, "least": 0.5, "verdict": "NOT held"}}}
 ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay"}, "generator": GENERATOR, "redteam": REDTEAM, "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
 FIGURES = [
     "S4, kill -9 &lt;again&gt; &amp; again: arrived", "Windows: how much of what any window may hold was used",
@@ -321,6 +323,11 @@ def test_what_was_missed(page):
     """Nothing is said to hold by frames that were not seen, nor by none."""
     assert "frames were missed" in page(receive={**RECEIVE, "port_missed": 7})
     assert "nothing came" in page(receive={**RECEIVE, "frames": 0})
+
+
+def test_slow_generator(page):
+    text = page(generator=GENERATOR)
+    assert "generator: weirgen tuples at 0.24 x testpmd" in text and "at least 0.5 is asked" in text
 
 
 def test_output_is_no_file(folder):

@@ -73,7 +73,7 @@ def kills(run: Run) -> None:
     run.must(got <= spent, f"{got} B arrived, at most the {spent} B charged")
     run.plot("arrived", frames, cap)
     run.asks(f"{count + 1} kills; burst {sized(burst)}, cap {cap} B", kills=count + 1, burst_bytes=burst, cap_bytes=cap,
-             rate_bit_s=rate, grant_bytes=grant)
+             rate_bit_s=rate, grant_bytes=grant, late_after_start_bytes=round(allowed))
     run.finds(f"{got} B; after a start at most {max(max(bursts), 0):.0f} B early", received_bytes=got,
               forfeited_bytes=spent - got, worst_after_start_bytes=round(max(bursts)))
 

@@ -85,7 +85,7 @@ flood(struct weir_random *random, uint32_t n_workers, const struct class_plan *p
 	set_up(plans, n_workers, UINT64_MAX / 2, 1000);
 	for (uint32_t class = 0; class < CLASSES; class ++)
 		weir_dataplane_set_queue(dataplane, 0, class, (uint8_t)(class % nic.n_queues));
-	for (uint32_t round = 0; round < WEIR_TEST_HISTORIES(12000U); round++) {
+	for (uint32_t round = 0; round < 12000; round++) {
 		uint16_t w = n_workers == 2 && next[1] < next[0];
 
 		now[w] = next[w];

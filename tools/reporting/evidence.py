@@ -86,7 +86,7 @@ KINDS = {
     "bench.generator": {
         "cpu?": str, "started?": str,
         "speed?": Table({"values": [Positive], "disturbed": Count, "measured": bool, "median": Positive,
-                         "times_testpmd_frames": Positive}),
+                         "times_testpmd_frames": Positive, "least?": Positive, "verdict?": str}),
         "rates?": [{"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, "received_frames": Count,
                     "measured_bit_s": Positive, "error": float, "verdict": str}],
     },

@@ -137,7 +137,8 @@ def draw_cumulative(inputs: list[Input]) -> tuple[list[Verdict], str]:
 # Figures of the red team that belong together: what was measured, of what was asked at most.
 WINDOW_PAIRS = (("worst_window_excess_bytes", "burst_bytes", "most above rate x time in any window, of the burst"),
                 ("fullest_window_bytes", "window_bytes", "fullest window, of its cap"),
-                ("worst_after_start_bytes", "burst_bytes", "most above rate x age after a start, of the burst"))
+                ("worst_after_start_bytes", "late_after_start_bytes",
+                 "most above rate x age after a start, of what late stamps explain"))
 CAP_KEYS = ("cap_bytes", "lifetime_bytes", "total_bytes")
 
 
@@ -308,6 +309,12 @@ def draw_generator(inputs: list[Input]) -> tuple[list[Verdict], str]:
                          "#8a8a8a" if name.startswith("testpmd") else COLOURS[0], min(result["values"]), max(result["values"]))
                      for name, result in speed.items()]
             parts.append(figure(caption, chart.both(chart.bars, caption, drawn, ("cycles a frame", chart.plain("")), [])))
+            for name, result in speed.items():
+                if "least" in result and "verdict" in result:
+                    kind = {"held": "pass", "NOT held": "fail"}.get(result["verdict"], "skip")
+                    text = f"generator: {name} at {result['times_testpmd_frames']:.2f} x testpmd's frames, at least " \
+                           f"{number(result['least'])} is asked"
+                    verdicts.append((kind, result["verdict"] if kind == "skip" else kind, labelled(inputs, item, text)))
     return verdicts, "".join(parts)
 
 

@@ -12,7 +12,7 @@
 #include <malloc.h>
 #include <string.h>
 
-#define RUNS         1500U
+#define RUNS         2000U
 #define RUNS_FOR_ALL 1500U /* in so many histories everything happens */
 #define RUNS_TWICE   40U
 #define BROKEN_SHOWN 10U

@@ -81,7 +81,12 @@ GENERATOR = {
                                 "times_testpmd_frames": 1.09, "least": 0.8, "verdict": "not measured"},
               "weirgen tuples": {"values": [255.0, 257.5], "disturbed": 0, "measured": True, "median": 256.0,
                                  "times_testpmd_frames": 0.24, "least": 0.5, "verdict": "NOT held"}}}
-ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay"}, "generator": GENERATOR, "redteam": REDTEAM, "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
+WRITTEN = {
+    "kind": "weirgen.write", "frames": 1003, "frame_bytes": 90_180, "wire_bytes": 114_342, "seed": 2 ** 63 - 1, "streams": [
+        {"name": "one <a>", "flow": 4, "frames": 1000, "frame_bytes": 90_000, "wire_bytes": 114_000, "stamped": 1000},
+        {"name": "two", "flow": 5, "frames": 3, "frame_bytes": 180, "wire_bytes": 342, "stamped": 0}]}
+ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay"}, "written": WRITTEN, "generator": GENERATOR, "redteam": REDTEAM,
+       "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
 FIGURES = [
     "S4, kill -9 &lt;again&gt; &amp; again: arrived", "Windows: how much of what any window may hold was used",
     "Caps: how much of each arrived", "Limit against the rate that arrived, over the whole run",
@@ -361,4 +366,14 @@ def test_what_the_planner_tells(folder):
     path.write_text(laboratory.run(laboratory.BUILD / "weirctl", "--json", "plan", ROOT / "tools/policies/public.yaml").stdout)
     done = report("-o", "-", path)
     assert done.returncode == 0 and "class answers" in done.stdout and "50\u00a0min" in done.stdout
+    assert_whole(done.stdout)
+
+
+def test_what_the_generator_writes(folder):
+    """Its seed as well, at its largest."""
+    path, seed = folder / "write.json", 2 ** 63 - 1
+    laboratory.run(laboratory.BUILD / "weirgen", "send", ROOT / "tools/profiles/limits.yaml", "--duration", "10 ms", "--seed", seed,
+                   "--write", folder / "limits.pcap", "--json", path)
+    done = report("-o", "-", path)
+    assert done.returncode == 0 and f">{seed}<" in done.stdout and ">bursts<" in done.stdout, done.stderr
     assert_whole(done.stdout)

@@ -457,6 +457,8 @@ def test_replay_pace(wire):
      "weirgen: --fast: receive does not take it (see weirgen help receive)"),
     (["receive", "--port", "net_null0", "--limit", "5"],
      "weirgen: --limit: 5: expected a limit such as '50 Mbit/s + 64 KB' (see weirgen --help)"),
+    (["send", "x.yaml", "--seed", "9223372036854775808", "--write", "x"],
+     "weirgen: --seed: 9223372036854775808: expected a whole number, 0 to 9223372036854775807 (see weirgen --help)"),
     (["replay", "x.pcap", "--speed", "2"],
      "weirgen: --speed: 2: expected a factor such as 2x or 0.5x (see weirgen --help)"),
     (["replay", "/nonexistent.pcap", "--port", "net_null0"],

@@ -84,7 +84,7 @@ static void
 test_values(void)
 {
 	static const char text[] =
-	    "name: values\nseed: 18446744073709551615\nduration: 2.5 s\ncount: 9\nstreams:\n"
+	    "name: values\nseed: 9223372036854775807\nduration: 2.5 s\ncount: 9\nstreams:\n"
 	    "  - name: one\n    steps: [{for: 1 s, rate: 8 Mbit/s, to: 16 Mbit/s}]\n"
 	    "    repeat: false\n    arrival: poisson\n    start: 3 ms\n    count: 4\n"
 	    "    sizes: [{bytes: 60, weight: 3}, {bytes: 100-9000}]\n"
@@ -101,7 +101,7 @@ test_values(void)
 	    weir_profile_parse("text", text, sizeof(text) - 1, &profile, error, sizeof(error)), 0);
 	one = &profile->streams[0];
 	two = &profile->streams[1];
-	CU_ASSERT_EQUAL(profile->seed, UINT64_MAX);
+	CU_ASSERT_EQUAL(profile->seed, INT64_MAX);
 	CU_ASSERT_EQUAL(profile->duration_ns, 2500000000);
 	CU_ASSERT_EQUAL(profile->count, 9);
 	CU_ASSERT_EQUAL(profile->n_streams, 2);

@@ -83,6 +83,10 @@ KINDS = {
     },
     "weirgen.send": SENT,
     "weirgen.replay": SENT,
+    "weirgen.write": {
+        "frames": Count, "wire_bytes": Count, "seed": Count,
+        "streams": [{"name": str, "flow": Count, "frames": Count, "wire_bytes": Count}],
+    },
     "bench.generator": {
         "cpu?": str, "started?": str,
         "speed?": Table({"values": [Positive], "disturbed": Count, "measured": bool, "median": Positive,
@@ -106,6 +110,7 @@ MADE_BY = {
     "weirgen.receive": "weirgen receive --json FILE",
     "weirgen.send": "weirgen send PROFILE --json FILE",
     "weirgen.replay": "weirgen replay CAPTURE --json FILE",
+    "weirgen.write": "weirgen send PROFILE --write CAPTURE --json FILE",
     "bench.generator": "tools/bench generator --json FILE",
     "weirctl.plan": "weirctl --json plan POLICY",
 }

@@ -278,6 +278,18 @@ def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:
                       ("given up", "n"), ("of the frames, not sent", "n"), ("stopped", "")], rows)
 
 
+def draw_written(inputs: list[Input]) -> tuple[list[Verdict], str]:
+    """A stream a row, and all of a file where it has several."""
+    rows = []
+    for item in inputs:
+        streams, seed = item.data["streams"], str(item.data["seed"])
+        parts = [(one["name"], str(one["flow"]), one) for one in streams]
+        for name, flow, counts in parts + ([("all", "-", item.data)] if len(streams) != 1 else []):
+            rows.append([escape(item.name), escape(name), flow, str(counts["frames"]), quantity(counts["wire_bytes"], BYTES), seed])
+    return [], table([("file", ""), ("stream", "w"), ("flow", "n"), ("frames", "n"), ("would be on the wire", "n"),
+                      ("seed", "n")], rows)
+
+
 WORDS = {"exact": "pass", "NOT exact": "fail", "not measured": "skip"}
 
 
@@ -478,6 +490,7 @@ SECTIONS: list[tuple[str, tuple[str, ...], Draw]] = [
     ("window headroom", ("redteam", "weirgen.receive"), draw_headroom),
     ("limits, and the rates that arrived", ("weirgen.receive",), draw_rates),
     ("what the generator sent", ("weirgen.send", "weirgen.replay"), draw_sent),
+    ("what the generator wrote in place of sending", ("weirgen.write",), draw_written),
     ("how exact and fast the generator is", ("bench.generator",), draw_generator),
     ("latency", ("weirgen.receive",), draw_latency),
     ("cycles a packet", ("bench",), draw_bench),

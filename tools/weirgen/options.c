@@ -2,6 +2,7 @@
 #include "tools/weirgen/options.h"
 
 #include "control/quantity.h"
+#include "tools/weirgen/profile.h"
 #include "tools/weirgen/stamp.h"
 
 #include <errno.h>
@@ -257,7 +258,7 @@ take_traffic(int code, struct weir_options *options)
 		break;
 	case OPTION_SEED:
 		options->has_seed = true;
-		return parse_number(code, optarg, 0, UINT64_MAX, &options->seed);
+		return parse_number(code, optarg, 0, WEIR_PROFILE_SEED_MAX, &options->seed);
 	case OPTION_CATCH_UP:
 		return parse_time(code, optarg, 0, &options->catch_up_ns);
 	case OPTION_FIRST_FLOW:

@@ -449,7 +449,7 @@ read_head(const struct weir_raw_profile *raw, struct weir_profile *profile,
 		                          profile->name);
 	if (rc == 0 && raw->seed != NULL)
 		rc = weir_profile_get_number(report, weir_config_at("seed", -1, NULL), raw->seed, 0,
-		                             UINT64_MAX, &profile->seed);
+		                             WEIR_PROFILE_SEED_MAX, &profile->seed);
 	if (rc == 0 && raw->duration != NULL)
 		rc = weir_config_get_duration(report, weir_config_at("duration", -1, NULL),
 		                              raw->duration, WEIR_NS_PER_US,

@@ -14,8 +14,9 @@
 #define WEIR_PROFILE_STEPS_MAX     32U
 #define WEIR_PROFILE_SIZES_MAX     16U
 #define WEIR_PROFILE_PROTOCOLS_MAX 8U
-#define WEIR_PROFILE_SESSIONS_MAX  65536U /* of all streams together */
-#define WEIR_PROFILE_FRAME_MAX     9000U  /* bytes without FCS */
+#define WEIR_PROFILE_SESSIONS_MAX  65536U    /* of all streams together */
+#define WEIR_PROFILE_FRAME_MAX     9000U     /* bytes without FCS */
+#define WEIR_PROFILE_SEED_MAX      INT64_MAX /* what JSON can tell */
 #define WEIR_PROFILE_TIME_MAX_NS   (UINT64_C(365) * 86400 * WEIR_NS_PER_S)
 
 /* Numbers low .. low + span - 1; a span of 0 stands for 2^64. */

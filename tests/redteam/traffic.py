@@ -325,7 +325,7 @@ def split(run: Run) -> None:
         run.plot(host, frames, own)
     run.asks(f"total {total} B over {len(hosts)} links of {own} B", total_bytes=total, own_bytes=own, links=len(hosts),
              classes=len(names))
-    run.finds(f"{sum(got)} B: {' + '.join(str(each) for each in got)}", received_bytes=sum(got), by_link=got)
+    run.finds(f"{sum(got)} B: {' + '.join(str(each) for each in got)}", received_bytes=sum(got), bytes_by_link=got)
 
 
 # Ways out that a sensible policy has, and the frames above that may take them.

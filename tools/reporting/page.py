@@ -19,6 +19,8 @@ svg { display: block; max-width: 100%; height: auto; font-family: system-ui, "De
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.86em; width: 100%; overflow-wrap: normal; }
 th, td { text-align: left; vertical-align: top; padding: 3px 12px 3px 0; border-bottom: 1px solid #dddddd; }
+td.w { overflow-wrap: anywhere; min-width: 8em; } ul.figures { list-style: none; margin: 0; padding: 0; }
+ul.figures ul.figures { padding-left: 0.9em; }
 td.n, th.n { text-align: right; } td.n { white-space: nowrap; } td:last-child, th:last-child { padding-right: 0; }
 code { font-size: 0.92em; } ul { padding-left: 1.3em; }
 .pass { color: #1b6e31; font-weight: 600; } .fail { color: #b00020; font-weight: 700; } .skip { color: #666666; font-weight: 600; }
@@ -26,7 +28,7 @@ code { font-size: 0.92em; } ul { padding-left: 1.3em; }
 @media (max-width: 640px) {
   body { padding: 10px 12px 30px; font-size: 14px; }
   .wide { display: none; } .narrow { display: block; }
-  td.n { white-space: normal; }
+  td.n { white-space: normal; } td.w { min-width: 0; } td div { min-width: 0; }
   table.stacked thead { display: none; } table.stacked tr { display: block; border-bottom: 1px solid #bbbbbb; padding: 6px 0; }
   table.stacked td { display: flex; gap: 10px; text-align: left; white-space: normal; border: 0; padding: 1px 0; }
   table.stacked td::before { content: attr(data-title); flex: 0 0 7em; color: #666666; }

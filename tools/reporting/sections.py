@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sections of the page: each takes the inputs of its kinds and gives verdicts and HTML."""
 
-import json
 import re
 from typing import Callable
 
 import chart
 from chart import BYTES, COLOURS, DASHES, NANOSECONDS, RATES, SECONDS, Bar, Line, escape, number, quantity
 from evidence import Input
+from figures import figures_html
 
 Verdict = tuple[str, str, str]  # pass, fail or skip; the word; what it is about
-TEXT_MAX = 90  # of a figure in a table
 
 
 def table(columns: list[tuple[str, str]], rows: list[list[str]], stacked: bool = True) -> str:
@@ -51,26 +50,6 @@ def labelled(inputs: list[Input], item: Input, text: str) -> str:
 # ---- the red team ----
 
 
-def figure_text(key: str, value) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return text if len(text) <= TEXT_MAX else text[:TEXT_MAX - 1] + "…"
-    for ending, units in (("_bytes", BYTES), ("_bit_s", RATES), ("_ns", NANOSECONDS)):
-        if key.endswith(ending):
-            return quantity(value, units) if abs(value) >= 1e5 else f"{value} {units[0].name}"
-    return f"{value} s" if key.endswith("_s") else str(value)
-
-
-def figures_text(figures: dict) -> str:
-    words = ("_bytes", "_bit_s", "_ns", "_s")
-    lines = []
-    for key, value in figures.items():
-        ending = next((end for end in words if key.endswith(end)), "")
-        name = key[:len(key) - len(ending)].replace("_", " ")
-        lines.append(f"{escape(name)}: {escape(figure_text(key, value))}")
-    return "<br/>".join(lines)
-
-
 def redteam_head(item: Input) -> str:
     weir = item.data["weir"]
     parts = [f"weir {weir['version'] or 'of unknown version'}"]
@@ -94,8 +73,8 @@ def draw_redteam(inputs: list[Input]) -> tuple[list[Verdict], str]:
         rows = []
         for one in scenarios:
             why = f'<br/><span class="note">{escape(one["why"])}</span>' if one["why"] else ""
-            rows.append([escape(one["id"]), marked(one["verdict"]), f"{escape(one['name'])}{why}", figures_text(one["asked"]),
-                         figures_text(one["measured"]), f"{one['seconds']:.1f}"])
+            rows.append([escape(one["id"]), marked(one["verdict"]), f"{escape(one['name'])}{why}", figures_html(one["asked"]),
+                         figures_html(one["measured"]), f"{one['seconds']:.1f}"])
         parts.append(redteam_head(item) + table(
             [("id", ""), ("verdict", ""), ("attack", "w"), ("asked", "w"), ("measured outside", "w"), ("seconds", "n")], rows))
     return verdicts, "".join(parts)

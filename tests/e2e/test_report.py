@@ -2,8 +2,11 @@
 """tools/report: a page that is whole, loads nothing, shows every figure, and refuses what it can't read."""
 
 import copy
+import importlib.machinery
+import importlib.util
 import json
 import os
+import random
 import re
 import stat
 import subprocess
@@ -339,6 +342,92 @@ def test_wrong_members(tmp_path, name):
                 import page  # pylint: disable=import-outside-toplevel
                 assert_whole(page.make([item]))
     assert refused > 50
+
+
+def load_report():
+    loader = importlib.machinery.SourceFileLoader("report", str(REPORT))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("report", loader))
+    loader.exec_module(module)
+    return module
+
+
+ODD = (None, True, False, 0, 1, -1, 1e-9, 0.5, 1e20, -1e20, 2 ** 63, "", "x", "<b>&", "\u202e", "W" * 200, [], {}, [[0, 0]],
+       [[1, 2], [3, 4]], {"a": [{"b_bytes": 1}]})
+
+
+def mutate(dice, data):
+    """One change somewhere: a member goes, is another's, or odd; a list gets longer, shorter or out of order."""
+    place = dice.choice([path for path in places(data) if path])
+    inside = data
+    for key in place[:-1]:
+        inside = inside[key]
+    value = inside[place[-1]]
+    way = dice.randrange(5)
+    if way == 0 and isinstance(inside, dict):
+        del inside[place[-1]]
+    elif way == 1 and isinstance(value, (int, float)):
+        inside[place[-1]] = value * dice.choice((-1, 0, 0.1, 10, 1e6, 1 / 3))
+    elif way == 2 and isinstance(value, list) and value:
+        value[:] = [copy.deepcopy(dice.choice(value)) for _ in range(dice.choice((0, 1, 3, 70)))]
+    elif way == 3:
+        donor = ALL[dice.choice(list(ALL))]
+        for key in dice.choice(list(places(donor))):
+            donor = donor[key]
+        inside[place[-1]] = copy.deepcopy(donor)
+    else:
+        inside[place[-1]] = copy.deepcopy(dice.choice(ODD))
+
+
+def garble(dice, content):
+    """Bytes that are flipped, lost, doubled or cut off."""
+    content = bytearray(content)
+    for _ in range(dice.choice((1, 1, 2, 8))):
+        at, length = dice.randrange(len(content) + 1), dice.choice((1, 1, 4, 64))
+        way = dice.randrange(4)
+        if way == 0:
+            content[at:at + 1] = bytes([dice.randrange(256)])
+        elif way == 1:
+            del content[at:at + length]
+        elif way == 2:
+            content[at:at] = content[at:at + length]
+        else:
+            content[at:at + 1] = dice.choice((b"0", b"9", b"-", b".", b"e", b'"', b"[", b"}", b"\\u0000", b"null"))
+    return bytes(content[:dice.randrange(len(content) + 1)] if dice.random() < 0.05 else content)
+
+
+def test_random_inputs(tmp_path, capsys, monkeypatch):
+    """Good inputs with random changes: one clear line and status 2, or a whole page."""
+    seed = int(os.environ.get("WEIR_SEED", "0"), 0) or random.SystemRandom().randrange(1, 1 << 32)
+    dice, program, out = random.Random(seed), load_report(), tmp_path / "out.html"
+    counts = {0: 0, 2: 0}
+    for turn in range(1000):
+        paths = []
+        for name in dice.sample(list(ALL), dice.choice((1, 1, 2))):
+            data = copy.deepcopy(ALL[name])
+            for _ in range(dice.choice((0, 1, 1, 2, 5))):
+                mutate(dice, data)
+            content = json.dumps(data).encode()
+            paths.append(tmp_path / f"{turn}-{name}.json")
+            paths[-1].write_bytes(garble(dice, content) if dice.random() < 0.2 else content)
+        monkeypatch.setattr(sys, "argv", ["report", "-o", str(out), *map(str, paths)])
+        hint = f"WEIR_SEED={seed}, turn {turn}: {[path.read_bytes()[:3000] for path in paths]}"
+        try:
+            status = program.main()
+        except BaseException as error:
+            raise AssertionError(hint) from error
+        told_out, told_error = capsys.readouterr()
+        assert told_out == "" and out.exists() == (status == 0), hint
+        counts[status] += 1
+        if status == 0:
+            assert told_error == "", hint
+            try:
+                assert_whole(out.read_text())
+            except Exception as error:
+                raise AssertionError(hint) from error
+            out.unlink()
+        else:
+            assert re.fullmatch(rf"report: {tmp_path}/{turn}-[a-z]+\.json: [^\n]*\S\n", told_error), hint
+    assert min(counts.values()) > 20, f"WEIR_SEED={seed}: {counts}"
 
 
 @pytest.mark.parametrize("content, line", [

@@ -493,6 +493,7 @@ def test_what_the_planner_tells(folder):
     path.write_text(laboratory.run(laboratory.BUILD / "weirctl", "--json", "plan", ROOT / "tools/policies/public.yaml").stdout)
     done = report("-o", "-", path)
     assert done.returncode == 0 and "class answers" in done.stdout and "50\u00a0min" in done.stdout
+    assert "All this holds as long as nobody puts older copies of the ledger and of its witness, a file, back" in done.stdout
     assert_whole(done.stdout)
 
 

@@ -115,6 +115,8 @@ def test_worked_policies(ctl, name, code, first, day):
     assert re.match(first, done.stdout.splitlines()[1])
     assert ("RISK ACCEPTED" in done.stdout) == (name == "public")
     assert ("there is no witness" in done.stdout) == (name == "lab")
+    assert ("the witness is a file, and root on the box can" in done.stdout) == (name in ("campus", "public"))
+    assert ("All this holds as long as nobody" in done.stdout) == (name != "inference")
     told = json.loads(ctl("--json", "plan", POLICIES / f"{name}.yaml").stdout)
     assert told["witness"] == {"inference": "tpm", "campus": "file", "lab": "none", "public": "file"}[name]
     own = total(told, told["asset"]["compression"])
@@ -125,6 +127,18 @@ def test_worked_policies(ctl, name, code, first, day):
     for path in told["paths"]:
         for at, whole in zip(path["attackers"], told["paths"][0]["attackers"]):
             assert at["never"] or (not whole["never"] and at["after_s"] >= whole["after_s"])
+
+
+@pytest.mark.parametrize("path, said", [
+    ("/var/lib/weir/witness", "puts an older copy of the ledger back: its witness lies in the same folder\n"),
+    ("/var/lib/weir2/witness", "puts older copies of the ledger and of its witness back together:\nthe witness is a file"),
+    ("/var/lib/witness", "puts older copies of the ledger and of its witness back together:\nthe witness is a file"),
+])
+def test_witness_in_a_file(ctl, folder, path, said):
+    """Whom it trusts, by where the witness is."""
+    policy = folder / "file.yaml"
+    policy.write_text((POLICIES / "campus.yaml").read_text().replace("/mnt/witness/campus-gate", path))
+    assert f"All this holds as long as nobody {said}" in ctl("plan", policy).stdout
 
 
 def test_all_worked_policies():

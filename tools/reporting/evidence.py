@@ -95,7 +95,7 @@ KINDS = {
                     "measured_bit_s": Positive, "error": float, "verdict": str}],
     },
     "weirctl.plan": {
-        "file": str, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,
+        "file": str, "witness?": str, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,
         "asset": {"name": str, "weights_bytes": Positive, "compression": Positive, "survive_s": Positive,
                   "accept_risk": Maybe(str), "assumed": bool},
         "paths": [{"kind": str, "name": Maybe(str), "attackers": [ATTACKER]}],

@@ -437,6 +437,10 @@ def apart(first: float, second: float) -> tuple[str, str]:
     return texts if texts[0] != texts[1] or first == second else (f"{first} B", f"{second} B")
 
 
+TRUST = {"none": "as long as nobody puts an older copy of the ledger back: there is no witness.",
+         "file": "as long as nobody puts older copies of the ledger and of its witness, a file, back together."}
+
+
 def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
     verdicts, parts = [], []
     for item in inputs:
@@ -455,6 +459,8 @@ def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
         head = f"<h3>{escape(item.name)}</h3><p>{escape(text[0].upper() + text[1:])}: by then up to " \
                f"{escape(leaves)} can leave, and an attacker needs {escape(needs)}.</p>"
         head += '<p class="note">Assumed: the policy says nothing of what it protects.</p>' if asset["assumed"] else ""
+        trust = TRUST.get(data.get("witness", ""))
+        head += f'<p class="note">All this holds {escape(trust)}</p>' if trust else ""
         head += f'<p><span class="fail">Risk accepted</span>, says the policy: {escape(risk)}</p>' if risk else ""
         parts.append(head + table(columns, rows, False))
     note = '<p class="note">When a whole copy can have left at the earliest, by how many times it is compressed.</p>'

@@ -190,6 +190,35 @@ print_verdict(const struct weir_plan_report *report)
 		printf("RISK ACCEPTED, says the policy: %s\n", asset->accept_risk);
 }
 
+/* A file that whoever puts back the ledger's folder puts back with it. */
+static bool
+beside_ledger(const struct weir_config_appliance *appliance)
+{
+	const char *ledger = strrchr(appliance->ledger, '/');
+	const char *witness = strrchr(appliance->witness_path, '/');
+	size_t length = ledger == NULL ? 0 : (size_t)(ledger - appliance->ledger);
+
+	return ledger != NULL && witness != NULL &&
+	       (size_t)(witness - appliance->witness_path) == length &&
+	       strncmp(appliance->ledger, appliance->witness_path, length) == 0;
+}
+
+/* Whom the answer trusts not to put back what was charged before. A TPM trusts nobody with that. */
+static void
+print_trust(const struct weir_config_appliance *appliance)
+{
+	if (appliance->witness == WEIR_WITNESS_NONE)
+		printf("All this holds as long as nobody puts an older copy of the ledger back: "
+		       "there is no witness\n");
+	else if (appliance->witness == WEIR_WITNESS_FILE && beside_ledger(appliance))
+		printf("All this holds as long as nobody puts an older copy of the ledger back: "
+		       "its witness lies in the same folder\n");
+	else if (appliance->witness == WEIR_WITNESS_FILE)
+		printf(
+		    "All this holds as long as nobody puts older copies of the ledger and of its "
+		    "witness back together:\nthe witness is a file, and root on the box can\n");
+}
+
 static void
 print_head(const struct weir_plan_report *report)
 {
@@ -204,9 +233,7 @@ print_head(const struct weir_plan_report *report)
 	if (report->assumed)
 		printf("ASSUMED: the policy has no section asset that says what it protects\n");
 	print_verdict(report);
-	if (report->config->appliance.witness == WEIR_WITNESS_NONE)
-		printf("All this holds as long as nobody puts an older copy of the ledger back: "
-		       "there is no witness\n");
+	print_trust(&report->config->appliance);
 	putchar('\n');
 }
 

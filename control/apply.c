@@ -359,7 +359,7 @@ admit(struct weir_appliance *appliance, const struct weir_config *config, char *
 	if (appliance->stopping || appliance->ledger_thread == NULL)
 		return fail(-ESHUTDOWN, error, "Weir is stopping");
 	error[0] = '\0';
-	weir_config_diff(appliance->config, config, find_restart, error);
+	weir_config_diff(appliance->config, config, NULL, find_restart, error);
 	if (error[0] != '\0')
 		return -EPERM;
 	weir_ledger_thread_get_status(appliance->ledger_thread, &ledger);

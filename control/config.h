@@ -140,9 +140,11 @@ enum weir_change {
 
 /*
  * Compares two policies and calls each for every difference, in a stable order.
+ * used_bytes: of each budget of from, what the fullest of its caps counts as used; NULL: not known.
  * what is one plain line ("class api: rate 200 Mbit/s -> 100 Mbit/s").
  */
 void weir_config_diff(const struct weir_config *from, const struct weir_config *to,
+                      const uint64_t *used_bytes,
                       void (*each)(void *arg, enum weir_change change, const char *what),
                       void *arg);
 

@@ -15,6 +15,7 @@
 
 struct diff {
 	const struct weir_config *from, *to;
+	const uint64_t *used_bytes; /* of from's budgets; NULL: not known */
 	void (*each)(void *arg, enum weir_change change, const char *what);
 	void *arg;
 };
@@ -350,6 +351,33 @@ diff_caps(const struct diff *diff, const struct weir_config_budget *from,
 			    weir_quantity_print_bytes(to->caps[i].limit_bytes, limit));
 }
 
+/*
+ * A budget under another name is another budget, whose caps are whole: as loose as what they count
+ * now. Where classes and budgets below it go, these tell.
+ */
+static void
+diff_gone(const struct diff *diff, uint32_t index)
+{
+	const struct weir_config_budget *budget = &diff->from->budgets[index];
+	char used[WEIR_QUANTITY_SIZE];
+
+	if (budget->n_caps == 0)
+		say(diff, WEIR_CHANGE_NEUTRAL, "budget %s: removed", budget->name);
+	else if (diff->used_bytes == NULL)
+		say(diff, WEIR_CHANGE_LOOSENS,
+		    "budget %s: removed (what it was charged stays charged above it; under "
+		    "another name its caps would be whole again)",
+		    budget->name);
+	else if (diff->used_bytes[index] == 0)
+		say(diff, WEIR_CHANGE_NEUTRAL,
+		    "budget %s: removed (its caps count nothing as used)", budget->name);
+	else
+		say(diff, WEIR_CHANGE_LOOSENS,
+		    "budget %s: removed (its caps count up to %s as used: this stays charged above "
+		    "it, but under another name its caps would be whole again)",
+		    budget->name, weir_quantity_print_bytes(diff->used_bytes[index], used));
+}
+
 static void
 diff_budgets(const struct diff *diff, const struct weir_config_names *from_names,
              const struct weir_config_names *to_names)
@@ -359,10 +387,7 @@ diff_budgets(const struct diff *diff, const struct weir_config_names *from_names
 		uint32_t j = weir_config_names_find(to_names, from->name);
 
 		if (j == WEIR_ANY) {
-			say(diff, from->n_caps > 0 ? WEIR_CHANGE_LOOSENS : WEIR_CHANGE_NEUTRAL,
-			    "budget %s: removed (what it was charged stays charged above it; under "
-			    "another name its caps would be whole again)",
-			    from->name);
+			diff_gone(diff, i);
 			continue;
 		}
 		to = &diff->to->budgets[j];
@@ -439,9 +464,10 @@ diff_classes(const struct diff *diff, const struct weir_config_names *from_names
 
 void
 weir_config_diff(const struct weir_config *from, const struct weir_config *to,
+                 const uint64_t *used_bytes,
                  void (*each)(void *arg, enum weir_change change, const char *what), void *arg)
 {
-	const struct diff diff = {from, to, each, arg};
+	const struct diff diff = {from, to, used_bytes, each, arg};
 	struct weir_config_names budgets[2] = {0}, classes[2] = {0};
 	bool made;
 

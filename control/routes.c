@@ -238,6 +238,25 @@ answer_policy(struct call *call, struct changes *changes)
 	                     changes->restart ? 1 : 0, "changes", list));
 }
 
+/* What the fullest cap of each budget in force counts. The caller frees it; NULL: not known. */
+static uint64_t *
+used_bytes(const struct weir_appliance *appliance)
+{
+	uint32_t n = appliance->config->n_budgets;
+	uint64_t *used = appliance->ledger_thread == NULL ? NULL : calloc(n, sizeof(*used));
+
+	for (uint32_t i = 0; used != NULL && i < n; i++) {
+		struct weir_ledger_budget_status status;
+
+		weir_ledger_thread_get_budget(appliance->ledger_thread, appliance->budget_ids[i],
+		                              &status);
+		for (uint32_t k = 0; k < status.n_caps; k++)
+			if (status.caps[k].used_bytes > used[i])
+				used[i] = status.caps[k].used_bytes;
+	}
+	return used;
+}
+
 static void
 post_policy(struct call *call)
 {
@@ -246,6 +265,7 @@ post_policy(struct call *call)
 	struct changes changes = {0};
 	char error[WEIR_ERROR_SIZE], origin[32];
 	struct weir_config *config;
+	uint64_t *used;
 	size_t size;
 	char *text = take_body(call->request, &size);
 	int code;
@@ -265,7 +285,9 @@ post_policy(struct call *call)
 		return;
 	}
 	changes.list = json_array();
-	weir_config_diff(appliance->config, config, add_change, &changes);
+	used = used_bytes(appliance);
+	weir_config_diff(appliance->config, config, used, add_change, &changes);
+	free(used);
 	code = check ? weir_apply_check(appliance, config, error)
 	             : weir_apply_policy(appliance, config, origin, error);
 	if (check || code < 0)

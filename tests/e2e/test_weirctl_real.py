@@ -22,7 +22,9 @@ links:
 budgets:
   - name: total
     caps: [{limit: 1 GB}, {limit: 500 MB, per: 1 h}]
-  - {name: leaf, parent: total}
+  - {name: leaf, parent: total, caps: [{limit: 900 MB}, {limit: 400 MB, per: 1 d}]}
+  - {name: spare, parent: total, caps: [{limit: 1 MB}]}
+  - {name: bare, parent: total}
 classes:
   - {name: any, budget: leaf, rate: 20 Mbit/s, burst: 64 kB, backlog: 100 ms}
   - {name: idle, budget: total, rate: 1 Mbit/s, burst: 10 kB, excess: drop}
@@ -71,7 +73,7 @@ def test_status_and_top(ctl, weir):
         text = good(ctl("status", sock=sock))
         assert re.match(r"laboratory: running, up .*, policy generation 1\n", text)
         for line in (r"lab +egress +\d+ ", r"any +20 Mbit/s +64 kB ", r"idle +1 Mbit/s +10 kB +0 +0 B ",
-                     r"total +- .* 1 GB +lifetime ", r"total +- .* 500 MB +1 h ", r"leaf +total .* -$"):
+                     r"total +- .* 1 GB +lifetime ", r"total +- .* 500 MB +1 h ", r"leaf +total .* 400 MB +1 d ", r"bare +total .* -$"):
             assert re.search("^" + line, text, re.M), (line, text)
         status = json.loads(good(ctl("--json", "status", sock=sock)))
         assert status["classes"][0]["rate_bit_s"] == 20_000_000
@@ -139,6 +141,20 @@ def test_policy(ctl, lab, policy, weir):
         failed(done, 2, re.escape(str(bad)) + r":\d+: .*20 Mbit: expected .*")
         assert done.stderr.replace("weirctl: ", "weir: ") == offline.stdout  # the same parser
     assert json.loads(good(ctl("--json", "status")))["policy"]["generation"] == 2
+
+
+def test_budgets_that_go(ctl, lab, policy, weir):
+    """What is lost by a new name is told with the figure, and only where there is any."""
+    weir.wait_status(lambda status: status["budgets"][1]["charged_wire_bytes"] > 100_000)
+    renamed = lab.folder / "renamed.yaml"
+    renamed.write_text(policy.read_text().replace("leaf", "twig").replace("spare", "more").replace("bare", "none"))
+    before = json.loads(good(ctl("--json", "status")))["budgets"][1]["charged_wire_bytes"]
+    lines = good(ctl("diff", renamed)).splitlines()
+    after = json.loads(good(ctl("--json", "status")))["budgets"][1]["charged_wire_bytes"]
+    assert "= budget spare: removed (its caps count nothing as used)" in lines and "= budget bare: removed" in lines
+    told = re.search(r"^\+ budget leaf: removed \(its caps count up to ([0-9.]+) (k?M?)B as used: ", "\n".join(lines), re.M)
+    used = round(float(told[1]) * {"": 1, "k": 1e3, "M": 1e6}[told[2]])
+    assert before <= used <= after
 
 
 def test_reading_socket(ctl, policy, weir):

@@ -50,7 +50,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fprintf(stderr, "%s\n%s", error, text);
 		abort();
 	}
-	weir_config_diff(config, again, refuse_difference, NULL);
+	weir_config_diff(config, again, NULL, refuse_difference, NULL);
 	if (weir_config_print(again, &text_again) != 0 || strcmp(text, text_again) != 0)
 		abort();
 	free(text);

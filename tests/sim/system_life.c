@@ -428,7 +428,7 @@ apply(struct weir_system *system, const struct weir_sim_policy *policy)
 	struct change change;
 
 	prepare(system, policy, &change);
-	weir_config_diff(system->config, change.config, no_restart, system);
+	weir_config_diff(system->config, change.config, NULL, no_restart, system);
 	if (weir_random_one_in(&system->random, 2))
 		weir_system_interrupt(system);
 	/* What came in between may have kept the ledger busy; nothing else can change here. */

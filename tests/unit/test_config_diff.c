@@ -120,7 +120,7 @@ test_diff(void)
 		struct weir_config *to = edited(edits[i].from, edits[i].to);
 		char lines[LINES_SIZE] = "";
 
-		weir_config_diff(from, to, collect, lines);
+		weir_config_diff(from, to, NULL, collect, lines);
 		CU_ASSERT_STRING_EQUAL(lines, edits[i].lines);
 		if (strcmp(lines, edits[i].lines) != 0)
 			printf("    got:\n%s    expected:\n%s", lines, edits[i].lines);
@@ -174,7 +174,7 @@ test_diff_asset(void)
 				         keys);
 			configs[k] = edited("ports:\n", texts[k]);
 		}
-		weir_config_diff(configs[0], configs[1], collect, lines);
+		weir_config_diff(configs[0], configs[1], NULL, collect, lines);
 		CU_ASSERT_STRING_EQUAL(lines, cases[i].lines);
 		if (strcmp(lines, cases[i].lines) != 0)
 			printf("    got:\n%s    expected:\n%s", lines, cases[i].lines);
@@ -196,20 +196,56 @@ test_diff_removed(void)
 	         everything_else);
 	CU_ASSERT_EQUAL_FATAL(
 	    weir_config_parse("to", text, strlen(text), &to, error, sizeof(error)), 0);
-	weir_config_diff(from, to, collect, lines);
-	CU_ASSERT_STRING_EQUAL(
-	    lines, "R link up: name up -> down\n"
-	           "+ budget total: cap per 1 d of 1 MB removed\n"
-	           "= budget part: removed (what it was charged stays charged above it; "
-	           "under another name its caps would be whole again)\n"
-	           "= budget mid: added\n"
-	           "+ class web: budget part -> mid\n"
-	           "- class log: removed\n"
-	           "+ rules[1] removed: {protocol: udp, class: log}\n"
-	           "- rules[2] removed: {ethertype: arp, class: log}\n"
-	           "- rules[3] removed: {link: up, protocol: tcp, class: web}\n"
-	           "+ rules[1] added: {protocol: udp, class: web}\n"
-	           "+ rules[2] added: {link: down, protocol: tcp, class: web}\n");
+	weir_config_diff(from, to, NULL, collect, lines);
+	CU_ASSERT_STRING_EQUAL(lines,
+	                       "R link up: name up -> down\n"
+	                       "+ budget total: cap per 1 d of 1 MB removed\n"
+	                       "= budget part: removed\n"
+	                       "= budget mid: added\n"
+	                       "+ class web: budget part -> mid\n"
+	                       "- class log: removed\n"
+	                       "+ rules[1] removed: {protocol: udp, class: log}\n"
+	                       "- rules[2] removed: {ethertype: arp, class: log}\n"
+	                       "- rules[3] removed: {link: up, protocol: tcp, class: web}\n"
+	                       "+ rules[1] added: {protocol: udp, class: web}\n"
+	                       "+ rules[2] added: {link: down, protocol: tcp, class: web}\n");
+	weir_config_free(from);
+	weir_config_free(to);
+}
+
+/* A budget with caps that goes is as loose as what they count, where that is known. */
+static void
+test_diff_used(void)
+{
+	static const struct {
+		bool known;
+		uint64_t used_bytes;
+		const char *line;
+	} cases[] = {
+	    {false, 0,
+	     "+ budget spare: removed (what it was charged stays charged above it; under another "
+	     "name its caps would be whole again)\n"},
+	    {true, 0, "= budget spare: removed (its caps count nothing as used)\n"},
+	    {true, 1500,
+	     "+ budget spare: removed (its caps count up to 1.5 kB as used: this stays charged "
+	     "above it, but under another name its caps would be whole again)\n"},
+	};
+	struct weir_config *to = edited("ports", "ports");
+	struct weir_config *from = edited(
+	    "- {name: part, parent: total}\n",
+	    "- {name: part, parent: total}\n"
+	    "- {name: spare, parent: part, caps: [{limit: 9 MB}, {limit: 1 MB, per: 1 d}]}\n");
+
+	CU_ASSERT_STRING_EQUAL_FATAL(from->budgets[2].name, "spare");
+	for (size_t i = 0; i < WEIR_TEST_COUNT(cases); i++) {
+		uint64_t used_bytes[] = {UINT64_MAX, UINT64_MAX, cases[i].used_bytes};
+		char lines[LINES_SIZE] = "";
+
+		weir_config_diff(from, to, cases[i].known ? used_bytes : NULL, collect, lines);
+		CU_ASSERT_STRING_EQUAL(lines, cases[i].line);
+		if (strcmp(lines, cases[i].line) != 0)
+			printf("    got:\n%s    expected:\n%s", lines, cases[i].line);
+	}
 	weir_config_free(from);
 	weir_config_free(to);
 }
@@ -232,9 +268,9 @@ test_diff_random(void)
 		struct weir_config *a = model_make(&random), *b = model_make(&random);
 
 		changes = 0;
-		weir_config_diff(a, a, note_change, &changes);
+		weir_config_diff(a, a, NULL, note_change, &changes);
 		CU_ASSERT_EQUAL(changes, 0);
-		weir_config_diff(a, b, note_change, &changes);
+		weir_config_diff(a, b, NULL, note_change, &changes);
 		CU_ASSERT_NOT_EQUAL(changes, 0);
 		weir_config_free(a);
 		weir_config_free(b);
@@ -245,6 +281,7 @@ static const struct weir_test tests[] = {
     {"differences", test_diff},
     {"what the asset promises", test_diff_asset},
     {"names removed", test_diff_removed},
+    {"budgets that go, by what they count", test_diff_used},
     {"random policies", test_diff_random},
 };
 

@@ -9,6 +9,7 @@
 #include "tools/weirgen/rewrite.h"
 #include "tools/weirgen/stamp.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define FRAMES 3000U
@@ -289,6 +290,202 @@ test_rewrite(void)
 	weir_generator_free(generator);
 }
 
+/* An IPv6 datagram behind extension headers, as its sender makes it. */
+#define EXTENSIONS_MAX   4U
+#define DATAGRAM_BYTES   301U /* from the transport's header on: odd */
+#define FIRST_BYTES      64U  /* of these, in a first fragment */
+#define COVERS_HEADER    -1   /* the checksum covers the destination in the IP header */
+#define COVERS_ELSEWHERE -2   /* ... one that is not in the packet as it is */
+
+struct extension {
+	uint8_t kind, type, left;
+	uint8_t n; /* addresses, or further 8 bytes of options */
+};
+
+struct chain {
+	struct extension extensions[EXTENSIONS_MAX]; /* to the first whose kind is 255 */
+	int covers;                                  /* or which of the addresses */
+};
+
+struct datagram {
+	uint8_t frame[600];
+	uint32_t bytes; /* of the frame */
+	uint8_t *l4, *segments;
+	uint8_t rest[DATAGRAM_BYTES]; /* what other fragments have */
+	uint32_t here, rest_bytes;
+	uint8_t *fragment; /* its header, or NULL: all of it is here */
+	uint8_t protocol;
+};
+
+static const uint8_t elsewhere[16] = {0x20, 1, 0xd, 0xb8, 5, 5, [15] = 99};
+
+/* Whether the transport's checksum is right, summed over all of the datagram. */
+static bool
+datagram_is_right(const struct datagram *datagram, int covers)
+{
+	const uint8_t *ip = datagram->frame + 14,
+	              *covered = covers == COVERS_HEADER ? ip + 24 : elsewhere;
+	uint8_t all[DATAGRAM_BYTES];
+	uint32_t sum;
+
+	if (covers >= 0)
+		covered = datagram->segments + 16 * (size_t)covers;
+	memcpy(all, datagram->l4, datagram->here);
+	memcpy(all + datagram->here, datagram->rest, datagram->rest_bytes);
+	sum = sum_bytes(covered, 16, sum_bytes(ip + 8, 16, 0));
+	return sum_bytes(all, DATAGRAM_BYTES, sum + datagram->protocol + DATAGRAM_BYTES) == 0xffff;
+}
+
+static void
+put_extension(struct datagram *datagram, const struct extension *extension, uint32_t *at)
+{
+	uint8_t *header = datagram->frame + *at;
+	uint32_t units = extension->kind == 43 ? 2U * extension->n : extension->n;
+
+	memset(header, 0, 8 + 8 * (size_t)units);
+	if (extension->kind == 44) {
+		header[3] = 1; /* more of them */
+		datagram->fragment = header;
+	} else {
+		header[1] = (uint8_t)units;
+	}
+	if (extension->kind == 43) {
+		header[2] = extension->type;
+		header[3] = extension->left;
+		header[4] = (uint8_t)(extension->type == 4 ? extension->n - 1U : 0);
+		datagram->segments = header + 8;
+		for (uint32_t i = 0; i < extension->n; i++) {
+			memcpy(header + 8 + 16 * (size_t)i, elsewhere, 16);
+			header[8 + 16 * i + 5] = (uint8_t)(5 + i);
+		}
+	}
+	*at += 8 + 8 * units;
+}
+
+static void
+make_datagram(struct datagram *datagram, const struct chain *chain, uint8_t protocol,
+              struct weir_random *random)
+{
+	static const uint8_t head[54] = {[12] = 0x86, 0xdd, 0x60, [20] = 0, 64,      0x20,
+	                                 1,           0xd,  0xb8, [37] = 1, 0x20,    1,
+	                                 0xd,         0xb8, 7,    7,        [53] = 2};
+	uint32_t at = sizeof(head),
+	         checksum_at = protocol == 6    ? 16
+	                       : protocol == 17 ? 6
+	                                        : 2,
+	         sum = 0;
+	uint8_t *next = datagram->frame + 20;
+
+	memset(datagram, 0, sizeof(*datagram));
+	memcpy(datagram->frame, head, sizeof(head));
+	for (uint32_t i = 0; i < EXTENSIONS_MAX && chain->extensions[i].kind != 255; i++) {
+		*next = chain->extensions[i].kind;
+		next = datagram->frame + at;
+		put_extension(datagram, &chain->extensions[i], &at);
+	}
+	*next = protocol;
+	datagram->protocol = protocol;
+	datagram->l4 = datagram->frame + at;
+	datagram->here = datagram->fragment != NULL ? FIRST_BYTES : DATAGRAM_BYTES;
+	datagram->rest_bytes = DATAGRAM_BYTES - datagram->here;
+	datagram->bytes = at + datagram->here;
+	weir_random_fill(random, datagram->l4, datagram->here);
+	weir_random_fill(random, datagram->rest, datagram->rest_bytes);
+	/* The one checksum of 65536 that is right; UDP's is never 0. */
+	do {
+		datagram->l4[checksum_at] = (uint8_t)(++sum >> 8);
+		datagram->l4[checksum_at + 1] = (uint8_t)sum;
+	} while (!datagram_is_right(datagram, chain->covers));
+}
+
+static const struct chain chains[] = {
+    {{{255}}, COVERS_HEADER},
+    {{{0, 0, 0, 0}, {255}}, COVERS_HEADER},
+    {{{0, 0, 0, 2}, {60, 0, 0, 1}, {60, 0, 0, 0}, {255}}, COVERS_HEADER},
+    {{{43, 0, 2, 3}, {255}}, 2},
+    {{{43, 0, 0, 3}, {255}}, COVERS_HEADER},
+    {{{43, 2, 1, 1}, {255}}, 0},
+    {{{43, 4, 2, 3}, {60, 0, 0, 0}, {255}}, 0},
+    {{{43, 3, 1, 2}, {255}}, COVERS_ELSEWHERE},
+    {{{43, 3, 0, 2}, {255}}, COVERS_HEADER},
+    {{{44}, {255}}, COVERS_HEADER},
+    {{{0, 0, 0, 1}, {43, 0, 1, 2}, {44}, {60, 0, 0, 3}}, 1},
+};
+
+/* What the maps of the test below make of an address that is in one of them. */
+static bool
+is_mapped(const uint8_t *address, bool segment)
+{
+	static const uint8_t network[] = {0xfd, 0, 1, 2}, routers[] = {0xfd, 0x12};
+
+	return memcmp(address, segment ? routers : network, segment ? 2 : 4) == 0;
+}
+
+static void
+check_chain(const struct weir_rewrite *rewrite, const struct chain *chain, uint8_t protocol,
+            struct weir_random *random)
+{
+	static struct datagram datagram, before;
+	uint32_t segments = 0;
+
+	make_datagram(&datagram, chain, protocol, random);
+	for (uint32_t i = 0; i < EXTENSIONS_MAX && chain->extensions[i].kind != 255; i++)
+		if (chain->extensions[i].kind == 43 && chain->extensions[i].type != 3)
+			segments = chain->extensions[i].n;
+	before = datagram;
+	weir_rewrite_frame(rewrite, datagram.frame, datagram.bytes);
+	CU_ASSERT(is_mapped(datagram.frame + 22, false) && is_mapped(datagram.frame + 38, false));
+	for (uint32_t i = 0; i < segments; i++)
+		CU_ASSERT(is_mapped(datagram.segments + 16 * (size_t)i, true));
+	CU_ASSERT(datagram_is_right(&datagram, chain->covers));
+	if (before.fragment == NULL)
+		return;
+	/* Another fragment has data in the checksum's place. */
+	datagram = before;
+	datagram.fragment[2] = 1;
+	weir_rewrite_frame(rewrite, datagram.frame, datagram.bytes);
+	CU_ASSERT(is_mapped(datagram.frame + 22, false));
+	CU_ASSERT_EQUAL(
+	    memcmp(datagram.l4, before.frame + (datagram.l4 - datagram.frame), FIRST_BYTES), 0);
+}
+
+static void
+test_rewrite_extensions(void)
+{
+	static const uint8_t protocols[] = {6, 17, 58};
+	struct weir_random random = weir_random_make(weir_test_seed() + 7);
+	struct weir_rewrite rewrite = {0};
+
+	/* Each segment by its own map, so that no other's change would do for the checksum. */
+	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:505::/48=fd12:304:506::/48"), 0);
+	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:506::/48=fd12:2::/48"), 0);
+	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:507::/48=fd12:70::/48"), 0);
+	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8::/32=fd00:102::/32"), 0);
+	for (size_t i = 0; i < WEIR_TEST_COUNT(chains); i++)
+		for (size_t k = 0; k < WEIR_TEST_COUNT(protocols); k++)
+			check_chain(&rewrite, &chains[i], protocols[k], &random);
+	/* Any bytes: nothing behind the end is looked at. */
+	for (uint32_t i = 0; i < 100000; i++) {
+		static const uint8_t kinds[] = {0, 43, 44, 60, 6, 17};
+		uint32_t bytes = 54 + (uint32_t)weir_random_below(&random, 80);
+		uint8_t *frame = malloc(bytes); /* for the sanitizer to know its end */
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
+		weir_random_fill(&random, frame, bytes);
+		frame[12] = 0x86;
+		frame[13] = 0xdd;
+		frame[20] = kinds[weir_random_below(&random, sizeof(kinds))];
+		memcpy(frame + 22, elsewhere, 16);
+		for (uint32_t at = 54; at + 8 < bytes; at += 8) {
+			frame[at] = kinds[weir_random_below(&random, sizeof(kinds))];
+			frame[at + 1] &= 3;
+		}
+		weir_rewrite_frame(&rewrite, frame, bytes);
+		CU_ASSERT(is_mapped(frame + 22, true));
+		free(frame);
+	}
+}
+
 static void
 test_fits(void)
 {
@@ -308,6 +505,7 @@ static const struct weir_test tests[] = {
     {"stamps", test_stamps},
     {"where the payload of any bytes starts", test_any_bytes},
     {"addresses rewritten, checksums with them", test_rewrite},
+    {"addresses rewritten before extension headers", test_rewrite_extensions},
     {"what an MTU takes", test_fits},
 };
 

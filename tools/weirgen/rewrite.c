@@ -8,11 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ETHERTYPE_IP4  0x0800U
-#define ETHERTYPE_IP6  0x86ddU
-#define ETHERTYPE_VLAN 0x8100U
-#define ETHERTYPE_QINQ 0x88a8U
-#define PREFIX_SIZE    64U
+#define ETHERTYPE_IP4    0x0800U
+#define ETHERTYPE_IP6    0x86ddU
+#define ETHERTYPE_VLAN   0x8100U
+#define ETHERTYPE_QINQ   0x88a8U
+#define PREFIX_SIZE      64U
+
+#define IP6_HEADER_BYTES 40U
+#define PROTOCOL_UDPLITE 136U
+/* Types of routing headers that bear whole addresses: RFC 5095, 6275, 8754. */
+#define ROUTING_SOURCE   0U
+#define ROUTING_HOME     2U
+#define ROUTING_SEGMENTS 4U
 
 int
 weir_rewrite_parse_mac(const char *text, uint8_t mac[6])
@@ -131,28 +138,99 @@ update_checksum(uint8_t *checksum, const uint8_t *old, const uint8_t *new, uint3
 	checksum[1] = (uint8_t)~sum;
 }
 
-/* Where a transport's checksum is, or NULL where it has none that covers addresses. */
-static uint8_t *
-transport_checksum(uint8_t *l4, uint32_t bytes, uint8_t protocol, bool ip6)
+/* What follows the addresses of a packet, as far as they matter to it. */
+struct transport {
+	uint8_t *checksum; /* NULL: none here, or none that covers addresses */
+	bool udp;
+	/* The destination that the checksum covers; NULL: none that is known. */
+	const uint8_t *covered;
+	uint8_t *segments; /* IPv6 addresses of a routing header */
+	uint32_t n_segments;
+};
+
+static void
+find_checksum(struct transport *transport, uint8_t *l4, uint32_t bytes, uint8_t protocol, bool ip6)
 {
 	uint8_t *checksum = NULL;
 
 	if (protocol == IPPROTO_TCP && bytes >= 20)
 		checksum = l4 + 16;
-	else if ((protocol == IPPROTO_UDP || protocol == 136) && bytes >= 8)
+	else if ((protocol == IPPROTO_UDP || protocol == PROTOCOL_UDPLITE) && bytes >= 8)
 		checksum = l4 + 6;
 	else if (protocol == IPPROTO_ICMPV6 && ip6 && bytes >= 4)
 		checksum = l4 + 2;
 	/* UDP without one. */
 	if (checksum != NULL && protocol == IPPROTO_UDP && number_at(checksum) == 0)
 		checksum = NULL;
-	return checksum;
+	transport->checksum = checksum;
+	transport->udp = protocol == IPPROTO_UDP;
 }
 
+/*
+ * The addresses of a routing header. Where segments are left, the last of them is the destination
+ * that the transport's sender had in mind (RFC 8200, 8.1).
+ */
+static void
+read_routing(struct transport *transport, uint8_t *header)
+{
+	uint32_t room = header[1] / 2U, n, last;
+
+	switch (header[2]) {
+	case ROUTING_SOURCE:
+	case ROUTING_HOME:
+		n = room;
+		last = n - 1;
+		break;
+	case ROUTING_SEGMENTS: /* RFC 8754: in reverse order */
+		n = header[4] < room ? header[4] + 1U : room;
+		last = 0;
+		break;
+	default:
+		n = 0;
+		last = 0;
+	}
+	transport->segments = header + 8;
+	transport->n_segments = n;
+	if (header[3] > 0)
+		transport->covered = n > 0 ? header + 8 + 16 * (size_t)last : NULL;
+}
+
+/* Behind extension headers, if there are any. */
+static void
+find_ip6(struct transport *transport, uint8_t *ip, uint32_t bytes)
+{
+	uint32_t at = IP6_HEADER_BYTES;
+	uint8_t next = ip[6];
+
+	transport->covered = ip + 24;
+	while (bytes >= at + 8) {
+		uint8_t *header = ip + at;
+		uint32_t length = 8 + header[1] * 8U;
+
+		if (next == IPPROTO_FRAGMENT)
+			length = 8;
+		else if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING &&
+		         next != IPPROTO_DSTOPTS)
+			break;
+		if (length > bytes - at)
+			return;
+		if (next == IPPROTO_ROUTING)
+			read_routing(transport, header);
+		/* Only a first fragment has the checksum, which is that of the whole datagram. */
+		if (next == IPPROTO_FRAGMENT && number_at(header + 2) >> 3 != 0)
+			return;
+		next = header[0];
+		at += length;
+	}
+	find_checksum(transport, ip + at, bytes - at, next, true);
+}
+
+/* With the checksums that cover it: the IP header's, NULL in IPv6, and the transport's. */
 static void
 rewrite_address(const struct weir_rewrite *rewrite, bool ip6, uint8_t *address,
-                uint8_t *ip_checksum, uint8_t *l4_checksum, bool udp)
+                uint8_t *ip_checksum, const struct transport *transport)
 {
+	uint8_t *l4_checksum = transport->checksum;
 	uint32_t bytes = ip6 ? 16 : 4;
 	uint8_t new[16];
 
@@ -162,7 +240,7 @@ rewrite_address(const struct weir_rewrite *rewrite, bool ip6, uint8_t *address,
 		update_checksum(ip_checksum, address, new, bytes);
 	if (l4_checksum != NULL) {
 		update_checksum(l4_checksum, address, new, bytes);
-		if (udp && number_at(l4_checksum) == 0)
+		if (transport->udp && number_at(l4_checksum) == 0)
 			l4_checksum[0] = l4_checksum[1] = UINT8_MAX;
 	}
 	memcpy(address, new, bytes);
@@ -172,20 +250,38 @@ static void
 rewrite_ip4(const struct weir_rewrite *rewrite, uint8_t *ip, uint32_t bytes)
 {
 	uint32_t header = (ip[0] & 15) * 4U;
-	uint8_t *l4 = NULL;
+	struct transport transport = {0};
 
 	/* Only a first fragment has the checksum. */
 	if (bytes >= header && header >= 20 && (number_at(ip + 6) & 0x1fff) == 0)
-		l4 = transport_checksum(ip + header, bytes - header, ip[9], false);
-	rewrite_address(rewrite, false, ip + 12, ip + 10, l4, ip[9] == IPPROTO_UDP);
-	rewrite_address(rewrite, false, ip + 16, ip + 10, l4, ip[9] == IPPROTO_UDP);
+		find_checksum(&transport, ip + header, bytes - header, ip[9], false);
+	rewrite_address(rewrite, false, ip + 12, ip + 10, &transport);
+	rewrite_address(rewrite, false, ip + 16, ip + 10, &transport);
+}
+
+static void
+rewrite_ip6(const struct weir_rewrite *rewrite, uint8_t *ip, uint32_t bytes)
+{
+	static const struct transport not_covered;
+	struct transport transport = {0};
+
+	find_ip6(&transport, ip, bytes);
+	rewrite_address(rewrite, true, ip + 8, NULL, &transport);
+	rewrite_address(rewrite, true, ip + 24, NULL,
+	                transport.covered == ip + 24 ? &transport : &not_covered);
+	for (uint32_t i = 0; i < transport.n_segments; i++) {
+		uint8_t *segment = transport.segments + 16 * (size_t)i;
+
+		rewrite_address(rewrite, true, segment, NULL,
+		                transport.covered == segment ? &transport : &not_covered);
+	}
 }
 
 void
 weir_rewrite_frame(const struct weir_rewrite *rewrite, uint8_t *frame, uint32_t frame_bytes)
 {
 	uint32_t at = WEIR_FRAME_HEADER_BYTES, ethertype;
-	uint8_t *l4, *ip;
+	uint8_t *ip;
 
 	if (frame_bytes < WEIR_FRAME_HEADER_BYTES)
 		return;
@@ -203,9 +299,7 @@ weir_rewrite_frame(const struct weir_rewrite *rewrite, uint8_t *frame, uint32_t 
 	ip = frame + at;
 	if (ethertype == ETHERTYPE_IP4 && frame_bytes >= at + 20) {
 		rewrite_ip4(rewrite, ip, frame_bytes - at);
-	} else if (ethertype == ETHERTYPE_IP6 && frame_bytes >= at + 40) {
-		l4 = transport_checksum(ip + 40, frame_bytes - at - 40, ip[6], true);
-		rewrite_address(rewrite, true, ip + 8, NULL, l4, ip[6] == IPPROTO_UDP);
-		rewrite_address(rewrite, true, ip + 24, NULL, l4, ip[6] == IPPROTO_UDP);
+	} else if (ethertype == ETHERTYPE_IP6 && frame_bytes >= at + IP6_HEADER_BYTES) {
+		rewrite_ip6(rewrite, ip, frame_bytes - at);
 	}
 }

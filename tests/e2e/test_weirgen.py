@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -404,6 +405,27 @@ def test_outputs(folder):
     assert json.loads((folder / "out.json").read_text())["frames"] == 10
     assert {entry.name for entry in folder.iterdir()} == {"p.yaml", "known", "link.pcap", "hard", "out.pcap", "out.json"}
     assert write("--write", "/dev/null").returncode == 0 and Path("/dev/null").is_char_device()
+
+
+def test_nobody_reads(folder):
+    """Who reads its lines may go: what was asked for in files is finished and whole, and it is told."""
+    path, result, output = folder / "p.yaml", folder / "sent.json", folder / "came.pcapng"
+    path.write_text(FIXED % ("100 kbit/s", 60))
+    started = [subprocess.Popen([WEIRGEN, *map(str, arguments), "--duration", "1.2 s"], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for arguments in (["send", path, "--port", "net_null0", "--catch-up", "5 s", "--json", result],
+                                 ["receive", "--port", "net_ring0", "--capture", output, "--json", folder / "came.json"])]
+    for process in started:
+        process.stdout.close()  # a line comes each second
+    ended = []
+    for process in started:
+        with process.stderr:
+            ended.append((process.wait(30), process.stderr.read()))
+    assert [status for status, _ in ended] == [1, 1] and all(
+        re.fullmatch("weirgen: standard output: (Broken pipe|not all could be written)\n", text) for _, text in ended), ended
+    assert json.loads(result.read_text())["frames"] == int(1.2 * 100_000 / 8 / 84)
+    assert output.read_bytes()[:4] == b"\x0a\x0d\x0d\x0a" and json.loads((folder / "came.json").read_text())["frames"] == 0
+    assert not list(folder.glob(".*"))
 
 
 def test_replay_captures(wire):

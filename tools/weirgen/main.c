@@ -166,8 +166,11 @@ main(int argc, char **argv)
 {
 	enum weir_exit status = run(argc, argv);
 
+	errno = 0;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "weirgen: standard output: %s\n", strerror(errno));
+		/* Where an earlier line was lost, nobody knows any more why. */
+		fprintf(stderr, "weirgen: standard output: %s\n",
+		        errno != 0 ? strerror(errno) : "not all could be written");
 		return WEIR_EXIT_FAILED;
 	}
 	return (int)status;

@@ -193,23 +193,19 @@ joint_excess(const struct weir_appliance *appliance, struct weir_hardware_port *
              uint32_t index, uint64_t now_ns, bool polled)
 {
 	struct weir_hardware_joint *joint = &hardware->queues[index].joint;
-	uint64_t uncounted_bytes = hardware->limiter.capabilities.uncounted_bytes;
-	uint64_t handed = 0, done = 0, excess = 0, bytes, frames;
+	uint64_t handed = 0, done = 0, excess = 0;
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
 		const struct weir_departures *departures =
 		    weir_hardware_departures(appliance, hardware, s, index);
+		uint64_t left, given;
 
 		if (departures == NULL)
 			return 0;
-		/* In this order: the worker goes on, and what left is to be no more, the other no
-		 * less. */
-		bytes = atomic_load(&departures->done_bytes);
-		done +=
-		    weir_sat_sub(bytes, uncounted_bytes * atomic_load(&departures->done_frames));
-		frames = atomic_load(&departures->handed_frames);
-		handed +=
-		    weir_sat_sub(atomic_load(&departures->handed_bytes), uncounted_bytes * frames);
+		weir_departures_read(departures, hardware->limiter.capabilities.uncounted_bytes,
+		                     &left, &given);
+		done += left;
+		handed += given;
 	}
 	if (joint->marked)
 		excess = weir_sat_sub(weir_sat_sub(joint->done_bytes, joint->mark_bytes),

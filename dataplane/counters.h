@@ -86,6 +86,20 @@ weir_count(_Atomic uint64_t *counter, uint64_t n)
 	                      memory_order_relaxed);
 }
 
+/* The same: who reads it by weir_count_read_first sees what was counted before. */
+static inline void
+weir_count_last(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+	                      memory_order_release);
+}
+
+static inline uint64_t
+weir_count_read_first(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_acquire);
+}
+
 static inline uint64_t
 weir_count_read(const _Atomic uint64_t *counter)
 {

@@ -161,9 +161,9 @@ weir_departures_add(struct weir_departures *departures, uint32_t lane, uint32_t 
 		atomic_store_explicit(&departures->done_tsc, now_tsc, memory_order_relaxed);
 	}
 	mark(departures, now_tsc);
-	/* In this order: whoever reads the frames first finds no less. */
+	/* In this order: see weir_departures_read. */
 	weir_count(&departures->handed_bytes, wire_bytes);
-	weir_count(&departures->handed_frames, 1);
+	weir_count_last(&departures->handed_frames, 1);
 	departures->frames[place] = (struct weir_departure){.lane = lane, .wire_bytes = wire_bytes};
 	departures->n++;
 	show_waiting(departures, weir_count_read(&departures->waiting_bytes) + wire_bytes);
@@ -263,8 +263,9 @@ weir_departures_poll(struct weir_departures *departures, uint64_t now_tsc,
 	k = departures->n > 0 ? count_left(departures) : 0;
 	if (k > 0) {
 		bytes = tell(departures, k, departed, arg);
+		/* In this order: see weir_departures_read. */
 		weir_count(&departures->done_frames, k);
-		weir_count(&departures->done_bytes, bytes);
+		weir_count_last(&departures->done_bytes, bytes);
 		atomic_store_explicit(&departures->done_tsc, now_tsc, memory_order_relaxed);
 	}
 	/* What is told at a change may have left under the limit before. */
@@ -272,6 +273,21 @@ weir_departures_poll(struct weir_departures *departures, uint64_t now_tsc,
 		measure(departures, k, bytes, now_tsc - departures->asked_tsc);
 	departures->asked_tsc = now_tsc;
 	return k;
+}
+
+void
+weir_departures_read(const struct weir_departures *departures, uint32_t uncounted_bytes,
+                     uint64_t *left_bytes, uint64_t *handed_bytes)
+{
+	uint64_t bytes, frames;
+
+	/* More frames than go with the bytes make what left less; fewer, what was handed more. */
+	bytes = weir_count_read_first(&departures->done_bytes);
+	frames = weir_count_read(&departures->done_frames);
+	*left_bytes = weir_sat_sub(bytes, uncounted_bytes * frames);
+	frames = weir_count_read_first(&departures->handed_frames);
+	bytes = weir_count_read(&departures->handed_bytes);
+	*handed_bytes = weir_sat_sub(bytes, uncounted_bytes * frames);
 }
 
 uint32_t

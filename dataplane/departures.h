@@ -134,6 +134,14 @@ uint32_t weir_departures_poll(struct weir_departures *departures, uint64_t now_t
                               weir_departed_fn *departed, void *arg);
 
 /*
+ * What left and what was handed over, as a limit counts it that may leave out uncounted_bytes of
+ * each frame. The worker goes on meanwhile: left_bytes is no more than has left by the end of this,
+ * handed_bytes no less than was handed over at its beginning. Any thread.
+ */
+void weir_departures_read(const struct weir_departures *departures, uint32_t uncounted_bytes,
+                          uint64_t *left_bytes, uint64_t *handed_bytes);
+
+/*
  * The ring was emptied by a restart of its port: all that waited is gone. Tells it in the same way.
  * Returns how many frames.
  */

@@ -32,7 +32,8 @@
  * At the end of the time each queue is measured once: where that can't be done, or is more than a
  * hundredth above its limit, nobody can say that it holds, which is told, and with limiter_required
  * the port is not used until Weir is restarted. A test begins anew with the port: by a new policy,
- * or by its link.
+ * or by its link. A policy that comes after it puts limits in force that no test has seen, which is
+ * told of each queue.
  *
  * How soon each is noticed, with looks every WEIR_HARDWARE_LOOK_NS:
  *

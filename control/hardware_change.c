@@ -175,10 +175,10 @@ put_port(struct weir_limiter *limiter, const struct weir_hardware_plan *plan)
 	return weir_limiter_clear_port(limiter);
 }
 
-/* Reads back what can be, and learns what is in force now. */
+/* Reads back what can be, and learns what is in force now. anew: no test has seen it. */
 static void
 settle_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
-             const struct weir_hardware_plan *plan, uint32_t queue)
+             const struct weir_hardware_plan *plan, uint32_t queue, bool anew)
 {
 	struct weir_hardware_queue *state = &hardware->queues[queue];
 	struct weir_limiter *limiter = &hardware->limiter;
@@ -195,6 +195,10 @@ settle_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardwa
 		if (!state->broken)
 			state->programmed_bit_s = limiter->programmed_bit_s[queue];
 	}
+	if (anew || state->programmed_bit_s == 0)
+		state->tested = WEIR_VERDICT_SOFTWARE;
+	if (anew && state->programmed_bit_s > 0)
+		hardware->n_anew++;
 	judge(appliance, hardware, queue, state->programmed_bit_s, plan->queue_burst_bytes[queue]);
 	if (state->programmed_bit_s != before || before == 0)
 		measure_anew(appliance, hardware, queue);
@@ -206,12 +210,13 @@ weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_port *h
 {
 	struct weir_limiter *limiter = &hardware->limiter;
 	char error[WEIR_HARDWARE_REASON_SIZE / 2] = "";
-	bool rising[WEIR_TX_QUEUES_MAX] = {false};
+	bool rising[WEIR_TX_QUEUES_MAX] = {false}, anew[WEIR_TX_QUEUES_MAX] = {false}, all_anew;
 	int code;
 
 	for (uint32_t q = 1; q < hardware->n_queues; q++) {
 		hardware->queues[q].broken = false;
-		if (!changes(limiter, plan, q))
+		anew[q] = changes(limiter, plan, q);
+		if (!anew[q])
 			continue;
 		rising[q] = !falls(limiter, plan, q);
 		if (!rising[q])
@@ -223,6 +228,8 @@ weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_port *h
 	for (uint32_t q = 1; q < hardware->n_queues; q++)
 		if (rising[q])
 			put_queue(appliance, hardware, plan, q);
+	/* Such a commit takes down all that is in force and builds it anew. */
+	all_anew = limiter->changed && limiter->capabilities.change == WEIR_LIMITER_STOPS;
 	if (code == 0)
 		code = weir_limiter_commit(limiter, error, sizeof(error));
 	if (code < 0) {
@@ -230,8 +237,9 @@ weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_port *h
 		         "its limits could not be put in force: %s", error);
 		return -EAGAIN;
 	}
+	hardware->n_anew = 0;
 	for (uint32_t q = 1; q < hardware->n_queues; q++)
-		settle_queue(appliance, hardware, plan, q);
+		settle_queue(appliance, hardware, plan, q, anew[q] || all_anew);
 	return 0;
 }
 
@@ -332,6 +340,7 @@ change_now(struct weir_appliance *appliance, struct weir_hardware_port *hardware
 		return;
 	}
 	weir_hardware_adopt(appliance, hardware, plan);
+	weir_hardware_test_missed(appliance, hardware);
 	for (uint32_t q = 1; q < hardware->n_queues; q++)
 		broken += hardware->queues[q].broken ? 1 : 0;
 	if (broken == 0)

@@ -136,6 +136,15 @@ classes_json(const struct weir_appliance *appliance, const struct weir_hardware_
 	return list;
 }
 
+/* What a test said of the present limit. */
+static json_t *
+tested_json(const struct weir_hardware_queue *queue)
+{
+	if (queue->tested != WEIR_VERDICT_SOFTWARE)
+		return json_string(weir_hardware_verdict_name(queue->tested));
+	return queue->programmed_bit_s > 0 ? json_string("no") : json_null();
+}
+
 static json_t *
 queue_json(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
            const bool *used, uint32_t index)
@@ -150,10 +159,7 @@ queue_json(const struct weir_appliance *appliance, const struct weir_hardware_po
 	    !set_or_null(object, "measured_bit_s", queue->measured_bit_s) ||
 	    !set_u64(object, "waiting_frames", weir_hardware_waiting(appliance, hardware, index)) ||
 	    !set(object, "verdict", json_string(weir_hardware_verdict_name(verdict_of(queue)))) ||
-	    !set(object, "tested",
-	         queue->tested == WEIR_VERDICT_SOFTWARE
-	             ? json_null()
-	             : json_string(weir_hardware_verdict_name(queue->tested))) ||
+	    !set(object, "tested", tested_json(queue)) ||
 	    !set(object, "alarm", json_boolean(is_alarm(queue)))) {
 		json_decref(object);
 		return NULL;

@@ -62,7 +62,7 @@ struct weir_hardware_queue {
 	uint64_t programmed_bit_s; /* 0: not in force in the hardware */
 	uint64_t measured_bit_s;
 	enum weir_hardware_verdict verdict;
-	enum weir_hardware_verdict tested; /* verdict of the last test; software: none yet */
+	enum weir_hardware_verdict tested; /* verdict of a test of this limit; software: none */
 	bool broken;                       /* could not be programmed: its classes go by queue 0 */
 	uint32_t windows;                  /* measurements in a row with this verdict */
 	bool told_slow;                    /* since it was programmed */
@@ -112,6 +112,7 @@ struct weir_hardware_port {
 	bool fast;       /* because a limit did not hold */
 	bool told_soft;
 	uint64_t link_bit_s;                    /* at programming */
+	uint32_t n_anew;                        /* limits that the last programming put in force */
 	char reason[WEIR_HARDWARE_REASON_SIZE]; /* why it is soft, or "" */
 	struct weir_limiter_meter meter;
 
@@ -243,6 +244,10 @@ int weir_hardware_test_begin(struct weir_appliance *appliance, struct weir_hardw
 /* Ends one that runs; otherwise nothing. What came in meanwhile is forwarded. */
 void weir_hardware_test_end(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
                             enum weir_hardware_test result);
+
+/* Limits were put in force while the port is used: says how many no test has seen. */
+void weir_hardware_test_missed(const struct weir_appliance *appliance,
+                               const struct weir_hardware_port *hardware);
 
 /* One look at one that runs. Returns false where the port was taken out of use. */
 bool weir_hardware_test_look(struct weir_appliance *appliance, struct weir_hardware_port *hardware,

@@ -87,6 +87,20 @@ weir_hardware_test_end(struct weir_appliance *appliance, struct weir_hardware_po
 	                        hardware->link, NULL);
 }
 
+void
+weir_hardware_test_missed(const struct weir_appliance *appliance,
+                          const struct weir_hardware_port *hardware)
+{
+	const struct weir_port_config *port = &appliance->ports[hardware->index].config;
+
+	if (port->limiter_test_ns > 0 && hardware->n_anew > 0)
+		weir_events_post(appliance->events, WEIR_WARNING, "limits_untested",
+		                 "port %s: limits of %" PRIu32
+		                 " queues were put in force that are not tested before the port is "
+		                 "next started",
+		                 port->name, hardware->n_anew);
+}
+
 /* The most that may honestly leave a queue, of padding, as it may be measured. */
 static uint64_t
 most_of(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,

@@ -27,7 +27,8 @@ HARDWARE = {"ports": [
      "lost_frames": 0, "verdict": "ok", "alarm": False,
      "queues": [queue(0, ["slow"], None, None, None, 0, "software"),
                 queue(1, ["api"], 100000000, 100000000, 99500000, 12, "held", "held"),
-                queue(2, ["a", "b", "c", "d", "e"], 50000000, 49900000, None, 0, "unmeasured", "unmeasured")]},
+                queue(2, ["a", "b", "c", "d", "e"], 50000000, 49900000, None, 0, "unmeasured", "unmeasured"),
+                queue(3, ["new"], 7000000, 7000000, 7000000, 1, "held", "no")]},
     {"name": "out1", "driver": "net_null", "asked": "auto", "required": False, "state": "down", "changing": False, "test": None,
      "link_bit_s": None, "limiter": "soft", "reason": "driver net_null is not known to limit queues",
      "interface": None, "driver_help": None, "capabilities": None, "quirks": [], "port_asked_bit_s": None,
@@ -42,7 +43,7 @@ out0  up     10 Gbit/s  net_ixgbe  queue, required      -  900 kB     900   914 
 out1  down           -  net_null   soft                 -       -       -      0 B       0  software
 
 out0: in hardware: queue (x): 63 queues
-out0: test of its limits: unmeasured
+out0: test of its limits: unmeasured; limits in force that were not tested (TESTED: no): 1
 out0: known of its driver: starting the port clears every limit
 out1: not in hardware: driver net_null is not known to limit queues
 out1: sent: the driver's own count only
@@ -51,6 +52,7 @@ PORT  QUEUE  CLASSES                  ASKED   PROGRAMMED     MEASURED  WAITING  
 out0      0  slow                         -            -            -        0  -           software
 out0      1  api                 100 Mbit/s   100 Mbit/s  99.5 Mbit/s       12  held        held
 out0      2  a, b, c and 2 more   50 Mbit/s  49.9 Mbit/s            -        0  unmeasured  unmeasured
+out0      3  new                   7 Mbit/s     7 Mbit/s     7 Mbit/s        1  no          held
 out1      0  -                            -            -            -        0  -           software
 """
 

@@ -129,15 +129,16 @@ check_traffic(void)
 		          rates_mbit[i] * MBIT / 8 / 4 / 5 * 9 / 10);
 }
 
-static bool
-has_event(const char *kind)
+/* How many events of a kind there are. */
+static uint32_t
+events_of(const char *kind)
 {
 	struct weir_event event;
+	uint32_t n = 0;
 
-	for (uint64_t n = 1; weir_events_get(sim.events, n, &event); n = event.number + 1)
-		if (strcmp(event.kind, kind) == 0)
-			return true;
-	return false;
+	for (uint64_t i = 1; weir_events_get(sim.events, i, &event); i = event.number + 1)
+		n += strcmp(event.kind, kind) == 0 ? 1 : 0;
+	return n;
 }
 
 /* Honest ones: all that they send is below each class's line, and their limits are said to hold. */
@@ -153,7 +154,7 @@ test_held(void)
 		CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_RUNNING);
 		CU_ASSERT(run_test(2 * TEST_NS) <= TEST_MOST_NS);
 		CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_HELD);
-		CU_ASSERT(padding_left > 0 && has_event("limits_tested"));
+		CU_ASSERT(padding_left > 0 && events_of("limits_tested") > 0);
 		for (uint32_t i = 0; i < CLASSES; i++) {
 			const struct weir_hardware_queue *queue =
 			    &sim.hardware->queues[queue_of(i)];
@@ -196,7 +197,7 @@ test_fast(void)
 		CU_ASSERT(took_ns < TEST_NS);
 		CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_FAST);
 		CU_ASSERT_EQUAL(sim.hardware->queues[cheated].tested, WEIR_VERDICT_FAST);
-		CU_ASSERT(has_event("limiter_fast"));
+		CU_ASSERT(events_of("limiter_fast") > 0);
 		check_traffic();
 		CU_ASSERT_EQUAL(weir_model_waiting(sim.outside, (uint16_t)cheated), 0);
 		weir_hwsim_drain(&sim);
@@ -253,7 +254,7 @@ test_unmeasured(void)
 		(void)run_test(2 * TEST_NS);
 		CU_ASSERT_EQUAL(sim.hardware->queues[queue_of(CHEATED)].tested,
 		                policy.required ? WEIR_VERDICT_SOFTWARE : WEIR_VERDICT_UNMEASURED);
-		CU_ASSERT(has_event("limits_untested"));
+		CU_ASSERT(events_of("limits_untested") > 0);
 		if (policy.required) {
 			expect_shut();
 		} else {
@@ -269,7 +270,7 @@ test_unmeasured(void)
 	open_box(&policy);
 	CU_ASSERT_TRUE(sim.hardware->open);
 	CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_UNMEASURED);
-	CU_ASSERT(has_event("limits_untested"));
+	CU_ASSERT(events_of("limits_untested") > 0);
 	check_traffic();
 	CU_ASSERT_EQUAL(padding_left, 0);
 	weir_hwsim_drain(&sim);
@@ -363,6 +364,63 @@ test_again(void)
 	}
 }
 
+/* What is told of a class's queue. */
+static void
+expect_tested(uint32_t class, const char *expected)
+{
+	json_t *json = weir_hardware_json(sim.appliance);
+	const json_t *port = json_array_get(json_object_get(json, "ports"), 0), *queue;
+	const char *tested = NULL;
+	size_t i;
+
+	json_array_foreach (json_object_get(port, "queues"), i, queue)
+		if (json_integer_value(json_object_get(queue, "queue")) == queue_of(class))
+			tested = json_string_value(json_object_get(queue, "tested"));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(tested);
+	CU_ASSERT_STRING_EQUAL(tested, expected);
+	json_decref(json);
+}
+
+/*
+ * A policy after the test: what it sets was not tested, and that is told, until the port's next
+ * start. Where a change takes down all limits and sets them anew, none of them was.
+ */
+static void
+test_later(void)
+{
+	for (uint32_t n = 0; n < 2; n++) {
+		struct weir_hwsim_policy policy = policy_of(devices[n], true);
+
+		open_box(&policy);
+		expect_tested(0, "no"); /* yet */
+		(void)run_test(2 * TEST_NS);
+		CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_HELD);
+		/* Another backlog is none of the NIC's business. */
+		policy.classes[0].backlog_bytes *= 2;
+		CU_ASSERT_TRUE(weir_hwsim_apply(&sim, &policy));
+		weir_hwsim_run(&sim, 500 * MS);
+		for (uint32_t i = 0; i < CLASSES; i++)
+			expect_tested(i, "held");
+		CU_ASSERT_EQUAL(events_of("limits_untested"), 0);
+		policy.classes[0].rate_bit_s = 500 * MBIT;
+		CU_ASSERT_TRUE(weir_hwsim_apply(&sim, &policy));
+		weir_hwsim_run(&sim, 500 * MS);
+		CU_ASSERT_EQUAL(sim.hardware->change, WEIR_HARDWARE_SETTLED);
+		expect_tested(0, "no");
+		for (uint32_t i = 1; i < CLASSES; i++)
+			expect_tested(i, n == 0 ? "held" : "no");
+		CU_ASSERT_EQUAL(events_of("limits_untested"), 1);
+		flap();
+		(void)run_test(2 * TEST_NS);
+		for (uint32_t i = 0; i < CLASSES; i++)
+			expect_tested(i, "held");
+		CU_ASSERT_EQUAL(events_of("limits_untested"), 1);
+		CU_ASSERT_EQUAL(sim.alarms, 0);
+		weir_hwsim_drain(&sim);
+		close_box();
+	}
+}
+
 /* A stop in the middle: workers end, and every frame is accounted for. */
 static void
 test_stop(void)
@@ -408,6 +466,7 @@ static const struct weir_test tests[] = {
     {"what looks too fast", test_looks_fast},
     {"a policy or a link in between", test_again},
     {"a link that was down under traffic", test_flap},
+    {"a policy after the test", test_later},
     {"a stop in between", test_stop},
     {"padding and caps", test_cap},
 };

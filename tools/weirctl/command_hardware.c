@@ -221,6 +221,26 @@ print_note(const json_t *port, const char *about, const char *what, bool *first)
 	*first = false;
 }
 
+/* What a test of the port's limits said, and of how many it says nothing by now. */
+static void
+print_test(const json_t *port, bool *first)
+{
+	const char *test = text(port, "test");
+	const json_t *queue;
+	char line[128];
+	size_t i, n = 0;
+
+	json_array_foreach (json_object_get(port, "queues"), i, queue)
+		n += text(queue, "tested") != NULL && strcmp(text(queue, "tested"), "no") == 0;
+	if (test == NULL || strcmp(test, "running") == 0 || n == 0) {
+		print_note(port, "test of its limits", test, first);
+		return;
+	}
+	snprintf(line, sizeof(line),
+	         "%.16s; limits in force that were not tested (TESTED: no): %zu", test, n);
+	print_note(port, "test of its limits", line, first);
+}
+
 /* Why a port is soft, or what limits it, and what its driver is known to do. */
 static void
 print_notes(const json_t *ports)
@@ -232,7 +252,7 @@ print_notes(const json_t *ports)
 	json_array_foreach (ports, i, port) {
 		print_note(port, "not in hardware", text(port, "reason"), &first);
 		print_note(port, "in hardware", text(port, "interface"), &first);
-		print_note(port, "test of its limits", text(port, "test"), &first);
+		print_test(port, &first);
 		print_note(port, "sent", text(port, "counters_help"), &first);
 		if (strcmp(text(port, "limiter"), "soft") == 0)
 			continue;

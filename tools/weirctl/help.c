@@ -66,8 +66,8 @@ const char weir_help_hardware[] =
     "  PROGRAMMED            the most of it that the hardware can hold: never more\n"
     "  MEASURED              bits a second on the wire while frames waited\n"
     "  WAITING               frames in the NIC's queue now\n"
-    "  TESTED                VERDICT of the test before the port was used, where the policy\n"
-    "                        asks for one\n"
+    "  TESTED                VERDICT of a test of this limit before the port was used; no: not\n"
+    "                        tested, a policy has set it later, or asks for no test\n"
     "  VERDICT               held; unmeasured: it never had a backlog to measure by; slow: less\n"
     "                        than 90 % of PROGRAMMED; software: not limited in hardware; FAST:\n"
     "                        sent more than its limit allows; STUCK: frames wait, none leaves\n";

@@ -176,25 +176,6 @@ bind_names(struct weir_appliance *appliance, const struct weir_config *config,
 	}
 }
 
-/*
- * The last step before publication: the rates' lines as of now_tsc, and empty buckets for new
- * names. Workers are suspended meanwhile, so what can wait is done elsewhere.
- */
-static void
-bind_rates(struct weir_appliance *appliance, const struct weir_config *config,
-           struct change *change, uint64_t now_tsc)
-{
-	struct weir_slots_plan *plan = change->plan;
-
-	weir_slots_bind(appliance->slots, config, now_tsc, plan);
-	for (uint32_t i = 0; i < plan->n_classes; i++) {
-		change->snapshot->classes[plan->slots[i]].rate = plan->rates[i];
-		if (plan->fresh[i])
-			weir_dataplane_init_class(appliance->dataplane, plan->slots[i],
-			                          &plan->rates[i], now_tsc);
-	}
-}
-
 /* After publication. Takes what change holds but the snapshot, and config. */
 static void
 finish_change(struct weir_appliance *appliance, struct weir_config *config, struct change *change)
@@ -293,7 +274,8 @@ weir_apply_first(struct weir_appliance *appliance, const struct weir_dataplane_c
 	/* The first grants, so that workers find credit when they start. */
 	weir_ledger_tick(appliance->ledger, weir_clock_boot_ns());
 	bind_names(appliance, appliance->config, &change);
-	bind_rates(appliance, appliance->config, &change, rte_rdtsc());
+	weir_slots_put(appliance->slots, appliance->config, rte_rdtsc(), change.plan,
+	               change.snapshot, appliance->dataplane);
 	finish_change(appliance, appliance->config, &change);
 	return 0;
 
@@ -497,7 +479,8 @@ change_policy(struct weir_appliance *appliance, struct weir_config *config, char
 		return ledger_error(code, root_name(before), config, error);
 	}
 	bind_names(appliance, config, &change);
-	bind_rates(appliance, config, &change, weir_dataplane_suspend(appliance->dataplane));
+	weir_slots_put(appliance->slots, config, weir_dataplane_suspend(appliance->dataplane),
+	               change.plan, change.snapshot, appliance->dataplane);
 	appliance->retired = weir_dataplane_publish(appliance->dataplane, change.snapshot,
 	                                            &appliance->retired_token);
 	finish_change(appliance, config, &change);

@@ -166,6 +166,20 @@ weir_slots_bind(const struct weir_slots *slots, const struct weir_config *config
 }
 
 void
+weir_slots_put(const struct weir_slots *slots, const struct weir_config *config, uint64_t now_tsc,
+               struct weir_slots_plan *plan, struct weir_snapshot *snapshot,
+               struct weir_dataplane *dataplane)
+{
+	weir_slots_bind(slots, config, now_tsc, plan);
+	for (uint32_t i = 0; i < plan->n_classes; i++) {
+		snapshot->classes[plan->slots[i]].rate = plan->rates[i];
+		if (plan->fresh[i])
+			weir_dataplane_init_class(dataplane, plan->slots[i], &plan->rates[i],
+			                          now_tsc);
+	}
+}
+
+void
 weir_slots_commit(struct weir_slots *slots, const struct weir_config *config,
                   const struct weir_slots_plan *plan)
 {

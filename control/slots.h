@@ -48,6 +48,15 @@ void weir_slots_bind(const struct weir_slots *slots, const struct weir_config *c
                      uint64_t now_tsc, struct weir_slots_plan *plan);
 
 /*
+ * The last step before snapshot, made for the plan, is published: binds as of now, puts the lines
+ * into it, and empties the buckets of new names. Workers are suspended meanwhile, so what can wait
+ * or be done before is done elsewhere.
+ */
+void weir_slots_put(const struct weir_slots *slots, const struct weir_config *config,
+                    uint64_t now_tsc, struct weir_slots_plan *plan, struct weir_snapshot *snapshot,
+                    struct weir_dataplane *dataplane);
+
+/*
  * Makes a bound plan the present state. Slots whose name is not in config are held back until
  * weir_slots_release. There must be none held back already.
  */

@@ -89,7 +89,8 @@ prepare(struct weir_hwsim *sim, struct weir_config *config, struct change *chang
 	     error);
 }
 
-/* As bind_rates() and finish_change() of apply.c: the one budget's number is the same everywhere.
+/* As finish_change() of apply.c, and what comes before it: the one budget's number is the same
+ * everywhere.
  */
 static void
 bind_change(struct weir_hwsim *sim, struct change *change)
@@ -97,14 +98,9 @@ bind_change(struct weir_hwsim *sim, struct change *change)
 	struct weir_appliance *appliance = sim->appliance;
 	struct weir_slots_plan *plan = change->plan;
 
-	weir_slots_bind(appliance->slots, change->config, sim->now_ns, plan);
+	weir_slots_put(appliance->slots, change->config, sim->now_ns, plan, change->snapshot,
+	               appliance->dataplane);
 	weir_slots_commit(appliance->slots, change->config, plan);
-	for (uint32_t i = 0; i < plan->n_classes; i++) {
-		change->snapshot->classes[plan->slots[i]].rate = plan->rates[i];
-		if (plan->fresh[i])
-			weir_dataplane_init_class(appliance->dataplane, plan->slots[i],
-			                          &plan->rates[i], sim->now_ns);
-	}
 	free(appliance->class_slots);
 	free(appliance->budget_ids);
 	appliance->class_slots = plan->slots;

@@ -66,25 +66,21 @@ prepare(struct weir_system *system, const struct weir_sim_policy *policy, struct
 	}
 }
 
-/* As bind_change() of apply.c. */
+/* As bind_names() and finish_change() of apply.c, and what comes in between. */
 static void
 bind_change(struct weir_system *system, struct change *change)
 {
 	struct weir_slots_plan *plan = change->plan;
-	uint64_t now_tsc = weir_system_tsc(system);
 
-	weir_slots_bind(system->slots, change->config, now_tsc, plan);
-	weir_slots_commit(system->slots, change->config, plan);
 	for (uint32_t i = 0; i < plan->n_classes; i++) {
 		struct weir_class *class = &change->snapshot->classes[plan->slots[i]];
 
-		class->rate = plan->rates[i];
 		for (uint32_t k = 0; k < class->n_path; k++)
 			class->path[k] = (uint16_t)change->ids[class->path[k]];
-		if (plan->fresh[i])
-			weir_dataplane_init_class(system->dataplane, plan->slots[i],
-			                          &plan->rates[i], now_tsc);
 	}
+	weir_slots_put(system->slots, change->config, weir_system_tsc(system), plan,
+	               change->snapshot, system->dataplane);
+	weir_slots_commit(system->slots, change->config, plan);
 	weir_sim_config_free(system->config);
 	system->config = change->config;
 	memcpy(system->config_ids, change->ids, sizeof(change->ids));

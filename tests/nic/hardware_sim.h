@@ -148,6 +148,12 @@ void weir_hwsim_end(void);
 void weir_hwsim_open(struct weir_hwsim *sim, const struct weir_hwsim_policy *policy, uint64_t seed);
 void weir_hwsim_close(struct weir_hwsim *sim);
 
+/* Closes it at the end of a test, which fails where anything is broken. */
+void weir_hwsim_finish(struct weir_hwsim *sim);
+
+/* main() of a program that has such tests: its exit status. */
+int weir_hwsim_main(const char *suite_name, const struct weir_test *tests, size_t count);
+
 void weir_hwsim_fail(struct weir_hwsim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -7,7 +7,6 @@
 #include "control/watch.h"
 #include "tests/nic/hardware_sim.h"
 
-#include <malloc.h>
 #include <rte_ethdev.h>
 #include <string.h>
 
@@ -61,15 +60,6 @@ open_box(const char *device, bool required, uint64_t number)
 	sim.judging = false;
 	/* The first look: soon, in the middle, late. */
 	sim.next_tick_ns = sim.now_ns + LOOK_NS * (49 * number + 1) / 100;
-}
-
-static void
-close_box(void)
-{
-	weir_hwsim_close(&sim);
-	if (sim.error[0] != '\0')
-		printf("    %s\n", sim.error);
-	CU_ASSERT(sim.error[0] == '\0');
 }
 
 static void
@@ -177,7 +167,7 @@ time_fast(const char *device, uint32_t factor_ppm)
 		weir_hwsim_run(&sim, 100 * MS);
 		CU_ASSERT_EQUAL(weir_model_waiting(sim.outside, queue_of(CHEATED)), 0);
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 	return most;
 }
@@ -223,7 +213,7 @@ test_fast_required(void)
 	weir_hwsim_run(&sim, WEIR_NS_PER_S);
 	CU_ASSERT_EQUAL(sim.tape.left_bytes, last);
 	CU_ASSERT(sim.appliance->port_watch[1].state != WEIR_PORT_UP);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Limits are gone in the middle of a burst. */
@@ -241,7 +231,7 @@ test_forgets(void)
 			weir_hwsim_run(&sim, MS);
 			most = max64(most, run_until(is_fast, 2 * WEIR_NS_PER_S));
 			weir_hwsim_drain(&sim);
-			close_box();
+			weir_hwsim_finish(&sim);
 		}
 		print_bound("a NIC that forgets its limits", names[d], most, 2 * MS + LOOK_NS);
 	}
@@ -286,7 +276,7 @@ test_above(void)
 		if (cheats == 1)
 			print_bound("a queue 1.2 times as fast, in small bursts", "ice", passed_ns,
 			            bound_ns);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -334,7 +324,7 @@ time_frames(const char *device, bool busy, uint64_t frames, uint64_t gap_ns)
 		CU_ASSERT_TRUE(sim.hardware->breached);
 		most = max64(most, sim.now_ns - begin_ns);
 		check_stopped(sim.now_ns - begin_ns);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 	return most;
 }
@@ -362,7 +352,7 @@ time_long_rounds(const char *device)
 		sim.outside->cheat.own_frames =
 		    2 * (waiting + LONG_ROUND_NS * RATES_MBIT * MBIT / 8 / WEIR_NS_PER_S) / FULL;
 		most = max64(most, run_until(is_breached, WEIR_NS_PER_S));
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 	return most;
 }
@@ -400,14 +390,14 @@ test_counters(void)
 			CU_ASSERT_FALSE(sim.hardware->breached);
 			CU_ASSERT(sim.alarms > 0);
 			weir_hwsim_drain(&sim);
-			close_box();
+			weir_hwsim_finish(&sim);
 
 			open_box(devices[d], false, n);
 			weir_hwsim_run(&sim, WARM_UP_NS);
 			sim.outside->cheat.count_bytes = 1;
 			over = max64(over, run_until(is_breached, 5 * WEIR_NS_PER_S));
 			CU_ASSERT(sim.alarms > 0);
-			close_box();
+			weir_hwsim_finish(&sim);
 		}
 		print_bound("counters that hide what leaves", names[d], under,
 		            2 * WEIR_HARDWARE_COUNTERS_NS + 2 * LOOK_NS);
@@ -437,7 +427,7 @@ test_stuck(void)
 			CU_ASSERT_EQUAL(sim.outside->starts, starts + 1);
 			CU_ASSERT_EQUAL(sim.appliance->port_watch[1].state, WEIR_PORT_UP);
 			weir_hwsim_drain(&sim);
-			close_box();
+			weir_hwsim_finish(&sim);
 		}
 		print_bound("a queue that never tells that a frame has left", names[d], most,
 		            WEIR_HARDWARE_STUCK_NS + 2 * LOOK_NS + 2 * MS);
@@ -478,7 +468,7 @@ test_held(void)
 			CU_ASSERT(queue->measured_bit_s >= queue->programmed_bit_s / 100 * 97);
 		}
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -550,7 +540,7 @@ test_backpressure(void)
 		stand_still(n % 2, sizes[n / 2]);
 		sim.outside->cheat.stalls = false;
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -569,13 +559,5 @@ static const struct weir_test tests[] = {
 int
 main(void)
 {
-	int rc;
-
-	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	if (!weir_hwsim_begin())
-		return 1;
-	rc = weir_test_run("hardware_cheats", tests, WEIR_TEST_COUNT(tests));
-	weir_hwsim_end();
-	return rc;
+	return weir_hwsim_main("hardware_cheats", tests, WEIR_TEST_COUNT(tests));
 }

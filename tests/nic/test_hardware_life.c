@@ -7,8 +7,6 @@
 #include "control/watch.h"
 #include "tests/nic/hardware_sim.h"
 
-#include <malloc.h>
-
 #define MBIT     UINT64_C(1000000)
 #define MS       ((uint64_t)WEIR_NS_PER_MS)
 #define ROUND_NS (20 * WEIR_NS_PER_US)
@@ -37,15 +35,6 @@ open_box(const char *device, bool required)
 	weir_hwsim_open(&sim, &policy, weir_test_seed());
 	sim.shortest_round_ns = sim.longest_round_ns = ROUND_NS;
 	sim.judging = false;
-}
-
-static void
-close_box(void)
-{
-	weir_hwsim_close(&sim);
-	if (sim.error[0] != '\0')
-		printf("    %s\n", sim.error);
-	CU_ASSERT(sim.error[0] == '\0');
 }
 
 static void
@@ -92,7 +81,7 @@ test_own_after_start(void)
 	send_own(30000); /* 36 ms of line rate */
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* And what it sends between a look and the link that goes down. */
@@ -109,7 +98,7 @@ test_own_before_start(void)
 	flap();
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* What waited in the NIC was charged and never left: it hides nothing later on. */
@@ -137,7 +126,7 @@ test_lost_hides_nothing(void)
 	send_own(1);
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* A port that must not be used, because its limits don't hold, and whose device runs on. */
@@ -155,7 +144,7 @@ test_not_used(void)
 	send_own(1);
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* An honest NIC whose counters are behind, and whose link flaps just then. */
@@ -178,7 +167,7 @@ test_late_counters(void)
 	weir_hwsim_run(&sim, 3000 * MS);
 	CU_ASSERT_FALSE(sim.hardware->breached);
 	CU_ASSERT_EQUAL(sim.alarms, 0);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Counters that are set back are told at once; what comes after counts; again is too often. */
@@ -196,7 +185,7 @@ test_counters_back(void)
 	send_own(10000);
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 
 	open_box(cnxk, false);
 	offer(0, 90 * MBIT);
@@ -206,7 +195,7 @@ test_counters_back(void)
 	}
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Counters that can't be read: told at once, and not for long. */
@@ -227,7 +216,7 @@ test_unreadable(void)
 	weir_hwsim_run(&sim, (WEIR_HARDWARE_UNREAD_LOOKS + 2) * WEIR_HARDWARE_LOOK_NS);
 	CU_ASSERT(stopped());
 	sim.outside->cheat.unreadable = false;
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Counters that stand still, on a NIC that does not tell what has left. */
@@ -242,7 +231,7 @@ test_hide(void)
 	weir_hwsim_run(&sim, 3000 * MS);
 	CU_ASSERT_TRUE(sim.hardware->hides);
 	CU_ASSERT(sim.alarms > 0);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Worker 1 is in a round and stays there, while time passes. */
@@ -298,7 +287,7 @@ test_hung_worker(void)
 	sim.in_round = 0;
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 static const struct weir_test tests[] = {
@@ -316,13 +305,5 @@ static const struct weir_test tests[] = {
 int
 main(void)
 {
-	int rc;
-
-	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	if (!weir_hwsim_begin())
-		return 1;
-	rc = weir_test_run("hardware_life", tests, WEIR_TEST_COUNT(tests));
-	weir_hwsim_end();
-	return rc;
+	return weir_hwsim_main("hardware_life", tests, WEIR_TEST_COUNT(tests));
 }

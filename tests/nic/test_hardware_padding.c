@@ -6,7 +6,6 @@
 #include "dataplane/padding.h"
 #include "tests/nic/hardware_sim.h"
 
-#include <malloc.h>
 #include <rte_ether.h>
 #include <string.h>
 
@@ -82,15 +81,6 @@ open_box(const struct weir_hwsim_policy *policy)
 		                                            .least = FULL,
 		                                            .most = FULL,
 		                                            .most_due_bytes = 4 * FULL};
-}
-
-static void
-close_box(void)
-{
-	weir_hwsim_close(&sim);
-	if (sim.error[0] != '\0')
-		printf("    %s\n", sim.error);
-	CU_ASSERT(sim.error[0] == '\0');
 }
 
 static uint32_t
@@ -170,7 +160,7 @@ test_held(void)
 		check_traffic();
 		CU_ASSERT_EQUAL(sim.alarms, 0);
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -201,7 +191,7 @@ test_fast(void)
 		check_traffic();
 		CU_ASSERT_EQUAL(weir_model_waiting(sim.outside, (uint16_t)cheated), 0);
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -230,7 +220,7 @@ test_fast_required(void)
 	CU_ASSERT_TRUE(sim.hardware->fast);
 	expect_shut();
 	CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_FAST);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /*
@@ -264,7 +254,7 @@ test_unmeasured(void)
 			weir_hwsim_drain(&sim);
 		}
 		CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_UNMEASURED);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 	policy = policy_of(txgbe, false);
 	open_box(&policy);
@@ -274,7 +264,7 @@ test_unmeasured(void)
 	check_traffic();
 	CU_ASSERT_EQUAL(padding_left, 0);
 	weir_hwsim_drain(&sim);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* One that looks too fast, and never sent more than may go at once, is not said to hold. */
@@ -291,7 +281,7 @@ test_looks_fast(void)
 	(void)run_test(2 * TEST_NS);
 	CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_UNMEASURED);
 	weir_hwsim_drain(&sim);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* The link is down for a moment; returns once the port is up again. */
@@ -330,7 +320,7 @@ test_flap(void)
 		CU_ASSERT_EQUAL(sim.alarms, 0);
 		check_traffic();
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -360,7 +350,7 @@ test_again(void)
 		weir_hwsim_run(&sim, 100 * MS);
 		CU_ASSERT(own_left > 0);
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -417,7 +407,7 @@ test_later(void)
 		CU_ASSERT_EQUAL(events_of("limits_untested"), 1);
 		CU_ASSERT_EQUAL(sim.alarms, 0);
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -432,7 +422,7 @@ test_stop(void)
 	CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_RUNNING);
 	CU_ASSERT_EQUAL(weir_hwsim_charged(&sim), sim.tape.handed_bytes);
 	CU_ASSERT_EQUAL(own_left + sim.traffic_frames, 0);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Padding is paid for as all else: without a budget for it there is none, and nothing is dropped.
@@ -455,7 +445,7 @@ test_cap(void)
 	CU_ASSERT_EQUAL(sim.hardware->test, WEIR_TEST_UNMEASURED);
 	weir_hwsim_run(&sim, 100 * MS);
 	CU_ASSERT(weir_hwsim_charged(&sim) <= cap);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 static const struct weir_test tests[] = {
@@ -474,14 +464,5 @@ static const struct weir_test tests[] = {
 int
 main(void)
 {
-	int result;
-
-	/* As test_hardware_cheats.c. */
-	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	if (!weir_hwsim_begin())
-		return 1;
-	result = weir_test_run("hardware_padding", tests, WEIR_TEST_COUNT(tests));
-	weir_hwsim_end();
-	return result;
+	return weir_hwsim_main("hardware_padding", tests, WEIR_TEST_COUNT(tests));
 }

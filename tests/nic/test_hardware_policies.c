@@ -2,7 +2,6 @@
 /* What a new policy does to limits that are in force in a NIC, on the whole path. */
 #include "tests/nic/hardware_sim.h"
 
-#include <malloc.h>
 #include <string.h>
 
 #define MBIT     UINT64_C(1000000)
@@ -59,15 +58,6 @@ leaves(uint32_t class, uint64_t offered_bit_s)
 	return (sim.tape.classes[class].left_bytes - before) * 8 * 10;
 }
 
-static void
-close_box(void)
-{
-	weir_hwsim_close(&sim);
-	if (sim.error[0] != '\0')
-		printf("    %s\n", sim.error);
-	CU_ASSERT(sim.error[0] == '\0');
-}
-
 /* Rates whose sum is more than the port can have as a limit: it has none then, not the old one. */
 static void
 test_port_limit(void)
@@ -98,7 +88,7 @@ test_port_limit(void)
 	weir_model_set_link(sim.outside, true, 10000);
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(leaves(0, 2000 * MBIT) >= 1900 * MBIT);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* Which is not used, with an alarm that names the class. */
@@ -138,7 +128,7 @@ test_required(void)
 	CU_ASSERT_TRUE(weir_hwsim_apply(&sim, &policy));
 	weir_hwsim_run(&sim, 1500 * MS);
 	CU_ASSERT(leaves(0, 50 * MBIT) > 0);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 /* A burst of a class, all at once. */
@@ -210,7 +200,7 @@ change_with_burst(bool required)
 	weir_hwsim_drain(&sim);
 	CU_ASSERT_EQUAL(sim.tape.lost_bytes, 0);
 	CU_ASSERT_EQUAL(sim.hardware->lost_frames, 0);
-	close_box();
+	weir_hwsim_finish(&sim);
 }
 
 static void
@@ -256,7 +246,7 @@ test_joint(void)
 		CU_ASSERT_EQUAL(sim.hardware->fast, cheats == 1);
 		CU_ASSERT(cheats == 0 || sim.now_ns - begin_ns <= 400 * MS);
 		weir_hwsim_drain(&sim);
-		close_box();
+		weir_hwsim_finish(&sim);
 	}
 }
 
@@ -271,14 +261,5 @@ static const struct weir_test tests[] = {
 int
 main(void)
 {
-	int result;
-
-	/* As test_hardware_cheats.c. */
-	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	if (!weir_hwsim_begin())
-		return 1;
-	result = weir_test_run("hardware_policies", tests, WEIR_TEST_COUNT(tests));
-	weir_hwsim_end();
-	return result;
+	return weir_hwsim_main("hardware_policies", tests, WEIR_TEST_COUNT(tests));
 }

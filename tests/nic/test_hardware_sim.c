@@ -10,7 +10,6 @@
  */
 #include "tests/nic/hardware_sim.h"
 
-#include <malloc.h>
 #include <string.h>
 
 #define RUNS         14U
@@ -66,19 +65,7 @@ static struct weir_hwsim_counts counts;
 static uint64_t
 runs_wanted(void)
 {
-	const char *text = getenv("WEIR_NIC_RUNS");
-	char *end;
-	uint64_t runs;
-
-	if (text == NULL || *text == '\0')
-		return RUNS;
-	errno = 0;
-	runs = strtoull(text, &end, 10);
-	if (errno != 0 || *end != '\0' || runs == 0) {
-		fprintf(stderr, "WEIR_NIC_RUNS=%s: expected a number of histories\n", text);
-		exit(2);
-	}
-	return runs;
+	return weir_test_runs("WEIR_NIC_RUNS", RUNS);
 }
 
 /* ---- wild stretches ---- */
@@ -349,13 +336,5 @@ static const struct weir_test tests[] = {
 int
 main(void)
 {
-	int rc;
-
-	(void)mallopt(M_MMAP_THRESHOLD, 3 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	if (!weir_hwsim_begin())
-		return 1;
-	rc = weir_test_run("hardware_sim", tests, WEIR_TEST_COUNT(tests));
-	weir_hwsim_end();
-	return rc;
+	return weir_hwsim_main("hardware_sim", tests, WEIR_TEST_COUNT(tests));
 }

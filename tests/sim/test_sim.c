@@ -26,19 +26,7 @@ static struct weir_sim_counts counts;
 static uint64_t
 runs_wanted(void)
 {
-	const char *text = getenv("WEIR_SIM_RUNS");
-	char *end;
-	uint64_t runs;
-
-	if (text == NULL || *text == '\0')
-		return RUNS;
-	errno = 0;
-	runs = strtoull(text, &end, 10);
-	if (errno != 0 || *end != '\0' || runs == 0) {
-		fprintf(stderr, "WEIR_SIM_RUNS=%s: expected a number of histories\n", text);
-		exit(2);
-	}
-	return runs;
+	return weir_test_runs("WEIR_SIM_RUNS", RUNS);
 }
 
 static void

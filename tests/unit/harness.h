@@ -90,6 +90,25 @@ weir_test_seed(void)
 	return seed;
 }
 
+/* How many seeded histories to run: what an environment variable says (decimal), or the usual. */
+static inline uint64_t
+weir_test_runs(const char *variable, uint64_t usual)
+{
+	const char *text = getenv(variable);
+	uint64_t runs;
+	char *end;
+
+	if (text == NULL || *text == '\0')
+		return usual;
+	errno = 0;
+	runs = strtoull(text, &end, 10);
+	if (errno != 0 || *end != '\0' || runs == 0) {
+		fprintf(stderr, "%s=%s: expected a number of histories\n", variable, text);
+		exit(2);
+	}
+	return runs;
+}
+
 /* xoshiro256** (Blackman and Vigna), its state filled by splitmix64. */
 struct weir_random {
 	uint64_t state[4];

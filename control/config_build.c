@@ -361,6 +361,11 @@ get_device(struct weir_config_build *build, uint32_t index, const char *text)
 		return weir_config_refuse(build->report, &at, text,
 		                          "a PCI address such as 0000:17:00.0, or a virtual "
 		                          "device such as net_af_packet0,iface=veth0");
+	/* DPDK's driver unmaps the rings under a worker as soon as the peer has gone. */
+	if (strncmp(text, "net_memif", strlen("net_memif")) == 0)
+		return weir_config_refuse(build->report, &at, text,
+		                          "another device: a peer that leaves a memif would "
+		                          "crash Weir");
 	memcpy(ports[index].device, text, length + 1);
 	device_key(text, key);
 	for (uint32_t i = 0; i < index; i++) {

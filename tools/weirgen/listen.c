@@ -7,7 +7,6 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
-#include <rte_launch.h>
 #include <rte_mbuf.h>
 #include <string.h>
 
@@ -138,8 +137,10 @@ work(void *arg)
 	look.before = look.now = rte_rdtsc();
 	atomic_store(&listen->start_tsc, look.now);
 	while (!weir_station_stopped() && !is_over(listen, &look)) {
-		uint32_t n = rte_eth_rx_burst(port, 0, mbufs, WEIR_LISTEN_BURST);
+		uint32_t n;
 
+		weir_hold_round(&listen->station->hold, look.now);
+		n = rte_eth_rx_burst(port, 0, mbufs, WEIR_LISTEN_BURST);
 		weir_look_done(&look, rte_rdtsc(), n);
 		if (n == 0) {
 			rte_pause();
@@ -161,5 +162,5 @@ work(void *arg)
 int
 weir_listen_start(struct weir_listen *listen)
 {
-	return rte_eal_remote_launch(work, listen, listen->station->worker);
+	return weir_station_launch(listen->station, work, listen);
 }

@@ -113,9 +113,18 @@ weir_station_open(const struct weir_options *options, uint32_t mtu_bytes, uint32
 	return WEIR_EXIT_OK;
 }
 
+int
+weir_station_launch(struct weir_station *station, int (*work)(void *), void *arg)
+{
+	int result = weir_hold_begin(&station->hold, station->port.driver, &station->clock);
+
+	return result != 0 ? result : rte_eal_remote_launch(work, arg, station->worker);
+}
+
 void
 weir_station_close_port(struct weir_station *station)
 {
+	(void)weir_hold_begin(&station->hold, station->port.driver, &station->clock);
 	weir_port_stop(&station->port);
 	weir_port_close(&station->port);
 }

@@ -8,12 +8,14 @@
 
 #include "drivers/clock.h"
 #include "drivers/port.h"
+#include "tools/weirgen/hold.h"
 #include "tools/weirgen/options.h"
 
 struct weir_station {
 	struct weir_port port;
 	struct weir_clock clock;
-	uint64_t started_tsc; /* before the port was started */
+	struct weir_hold hold; /* from the worker's start on */
+	uint64_t started_tsc;  /* before the port was started */
 	uint32_t worker;
 	bool huge_pages;
 };
@@ -26,6 +28,10 @@ struct weir_station {
 enum weir_exit weir_station_open(const struct weir_options *options, uint32_t mtu_bytes,
                                  uint32_t rx_frames, uint64_t more_bytes,
                                  struct weir_station *station, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* Starts the worker. Returns 0 or -errno. */
+int weir_station_launch(struct weir_station *station, int (*work)(void *), void *arg)
     __attribute__((warn_unused_result));
 
 void weir_station_close_port(struct weir_station *station);

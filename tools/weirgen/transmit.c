@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
-#include <rte_launch.h>
 #include <rte_mbuf.h>
 #include <string.h>
 
@@ -217,6 +216,7 @@ work(void *arg)
 	       !weir_station_stopped()) {
 		tsc = rte_rdtsc();
 		now = ticks_now(transmit, tsc);
+		weir_hold_round(&transmit->station->hold, tsc);
 		if (stock.taken_n == 0)
 			more = take(transmit, &stock, tsc, now);
 		if (stock.taken_n > 0)
@@ -234,7 +234,7 @@ work(void *arg)
 int
 weir_transmit_start(struct weir_transmit *transmit)
 {
-	return rte_eal_remote_launch(work, transmit, transmit->station->worker);
+	return weir_station_launch(transmit->station, work, transmit);
 }
 
 void

@@ -154,6 +154,7 @@ class Process:
     def __init__(self, command: list[object], log: Path, **options) -> None:
         self.command = [str(part) for part in command]
         self.log = Path(log)
+        self.told: set[int] = set()  # signals
         with open(self.log, "ab") as output:
             self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output,
                                           stderr=subprocess.STDOUT, **options)
@@ -175,9 +176,15 @@ class Process:
     def running(self) -> bool:
         return self.child.poll() is None
 
+    def ended_by_itself(self) -> bool:
+        """Without a signal from here, or by another one than that."""
+        status = self.child.poll()
+        return status is not None and (not self.told or (status < 0 and -status not in self.told))
+
     def end(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
         """Sends a signal and waits; kills what does not end in time. Returns the exit status."""
         if self.child.poll() is None:
+            self.told.add(number)
             self.child.send_signal(number)
         try:
             return self.child.wait(timeout)

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""tools/redteam itself: its evidence, a Weir that is given, what it leaves behind. The scenarios run in tools/check."""
+"""tools/redteam itself: its verdicts and evidence, a Weir that is given, what it leaves. The scenarios run in tools/check."""
 
+import importlib.machinery
+import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +35,62 @@ def test_usage():
         assert done.returncode == 2 and done.stderr and not done.stdout, wrong
 
 
+@pytest.fixture(name="ground")
+def fixture_ground():
+    sys.path.insert(0, str(laboratory.REPOSITORY / "tests/redteam"))
+    import ground  # pylint: disable=import-outside-toplevel
+    return ground
+
+
+def brought_down(number: int):
+    """A scenario that passes, but for its Weir, which this signal ends. 0: a stop that it was told."""
+    def attack(run) -> None:
+        run.weir = laboratory.Process(["sh", "-c", f"kill -{number} $$; sleep 60"], run.folder / "log")
+        run.must(True, "it holds")
+        if number == 0:
+            run.weir.end()
+        run.weir.child.wait(10)
+    return attack
+
+
+def raises(error: Exception, holds: bool | None = None):
+    def attack(run) -> None:
+        if holds is not None:
+            run.must(holds, "it holds")
+        raise error
+    return attack
+
+
+def test_verdicts(ground, tmp_path):
+    """What could not be judged is neither held nor failed; what is not so has failed, whatever else went wrong."""
+    unjudged = "could not be judged: "
+    for number, (attack, verdict, why) in enumerate([
+            (lambda run: run.must(True, "it holds"), "pass", ""),
+            (lambda run: run.must(False, "it holds"), "fail", "not so: it holds"),
+            (lambda run: None, "unjudged", unjudged + "it judged nothing"),
+            (raises(ground.Unjudged("too slow")), "unjudged", unjudged + "too slow"),
+            (raises(ground.Unjudged("too slow"), True), "unjudged", unjudged + "too slow"),
+            (raises(KeyError(), False), "fail", "not so: it holds; " + unjudged + "KeyError"),
+            (raises(ground.Skipped("not built")), "skip", "not built"),
+            (brought_down(signal.SIGSEGV), "fail", "not so: Weir runs on: it ended by itself, exit status -11"),
+            (brought_down(0), "pass", "")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        told, _ = ground.fight(ground.Scenario("S1", "some", "all", attack, ""), folder, 1, 1, None)
+        assert (told["verdict"], told["why"]) == (verdict, why)
+
+
+@pytest.mark.parametrize("verdicts, status, line", [
+    (["pass", "skip"], 0, "1 passed, 0 failed, 0 unjudged"), (["pass", "unjudged"], 1, "1 passed, 0 failed, 1 unjudged"),
+    (["pass", "fail"], 1, "1 passed, 1 failed, 0 unjudged"), (["skip"], 1, "0 passed, 0 failed, 0 unjudged")])
+def test_conclusion(verdicts, status, line, capsys):
+    loader = importlib.machinery.SourceFileLoader("redteam", str(REDTEAM))
+    tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("redteam", loader))
+    loader.exec_module(tool)
+    assert tool.conclude(tool.counts_of([{"verdict": verdict} for verdict in verdicts])) == status
+    assert capsys.readouterr().out == f"redteam: {line}\n"
+
+
 def test_a_weir_that_is_given(pair):
     """Attacked from the hosts beside it; it runs on as before, and its evidence is whole."""
     policy = pair.pair_policy("20 Mbit/s", "64 KB", "drop", caps="{limit: 40 MB}")
@@ -41,9 +100,10 @@ def test_a_weir_that_is_given(pair):
     done = redteam("--inside", f"{pair.name('datacenter')}:dc0", "--outside", f"{pair.name('internet')}:net0", "--socket",
                    pair.folder / "control.sock", "--only", "S1,S4,S6,S9", "--seed", 7, "--json", path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("redteam: 3 passed, 0 failed\n")
+    assert done.stdout.endswith("redteam: 3 passed, 0 failed, 0 unjudged\n")
     told = json.loads(path.read_text())
     assert (told["kind"], told["seed"], told["policy_digest"]) == ("redteam", 7, digest)
+    assert told["counts"] == {"pass": 3, "fail": 0, "skip": 1, "unjudged": 0}
     assert {one["id"]: one["verdict"] for one in told["scenarios"]} == {"S1": "pass", "S4": "skip", "S6": "pass", "S9": "pass"}
     for one in told["scenarios"]:
         assert one["why"] if one["verdict"] == "skip" else one["asked"] and one["measured"] and one["checks"], one
@@ -55,8 +115,8 @@ def test_a_weir_that_is_given(pair):
     # Looked at where nothing arrives: that is no pass.
     done = redteam("--inside", f"{pair.name('datacenter')}:dc0", "--outside", f"{pair.name('internet')}:lo", "--socket",
                    pair.folder / "control.sock", "--only", "S1,S9")
-    assert done.returncode == 1 and done.stdout.endswith("redteam: 0 passed, 2 failed\n"), done.stdout + done.stderr
-    assert done.stdout.count("could not be judged") == 2
+    assert done.returncode == 1 and done.stdout.endswith("redteam: 0 passed, 0 failed, 2 unjudged\n"), done.stdout + done.stderr
+    assert len(re.findall(r"^unjudged +could not be judged: ", done.stdout, re.MULTILINE)) == 2
     weir.stop()
 
 

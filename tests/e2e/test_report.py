@@ -175,6 +175,21 @@ def test_all(page):
     assert text == page(**ALL)  # the same inputs, the same page
 
 
+@pytest.mark.parametrize("verdicts, kind, text", [
+    (("pass", "unjudged", "skip"), "unjudged", "1 of 3 attacks were held; could not be judged: S2; not run: S12"),
+    (("unjudged", "fail", "pass"), "fail", "1 of 3 attacks were held; FAILED: S2; could not be judged: S4"),
+    (("skip", "skip", "skip"), "fail", "0 of 3 attacks were held; not run: S4, S2, S12")])
+def test_verdict_of_the_red_team(page, verdicts, kind, text):
+    """What could not be judged is neither held nor failed, and is said apart, of each attack and of all."""
+    told = copy.deepcopy(REDTEAM)
+    for one, verdict in zip(told["scenarios"], verdicts):
+        one["verdict"] = verdict
+    shown = page(redteam=told)
+    assert f'<li><span class="{kind}">{kind}</span> red team: {text}</li>' in shown
+    for word in ("pass", "fail", "skip", "unjudged"):
+        assert shown.count(f'<div><span class="{word}">{word}</span></div>') == verdicts.count(word)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_one(page, name):
     """What is missing is left out, with a sentence on how to make it."""
@@ -440,7 +455,7 @@ def test_random_inputs(tmp_path, capsys, monkeypatch):
     (json.dumps(changed(REDTEAM, ("scenarios", 0, "series", 0, "points"), [[0, "a"]])),
      r"scenarios\[0\]\.series\[0\]\.points\[0\]: expected two numbers"),
     (json.dumps(changed(REDTEAM, ("scenarios", 0, "verdict"), "maybe")),
-     r"scenarios\[0\]\.verdict: expected pass, fail or skip"),
+     r"scenarios\[0\]\.verdict: expected pass, fail, skip or unjudged"),
 ], ids=str)
 def test_bad_input(folder, content, line):
     path, good = folder / "bad.json", write(folder, good=BENCH)[0]

@@ -173,6 +173,7 @@ class Run:
         self.measured: dict = {}
         self.asked_text = self.measured_text = ""
         self.failed: list[str] = []
+        self.unjudged: list[str] = []
         self.held = 0
         self.notes: list[str] = []
         self.series: list[dict] = []
@@ -196,6 +197,11 @@ class Run:
             self.held += 1
         else:
             self.failed.append(f"not so: {claim}")
+
+    def must_run_on(self) -> None:
+        """A Weir of the run's own that ended otherwise than it was told to was brought down."""
+        if self.weir is not None and not self.given and self.weir.ended_by_itself():
+            self.must(False, f"Weir runs on: it ended by itself, exit status {self.weir.child.returncode}")
 
     def note(self, text: str) -> None:
         """To be told with a pass: what was not judged."""
@@ -385,12 +391,13 @@ def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | No
         verdict, why = "skip", str(reason)
     except Exception as error:  # whatever broke: it is no pass, and the next one is still to be run
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        run.failed.append(f"could not be judged: {first}")
+        run.unjudged.append(f"could not be judged: {first}")
         (folder / "traceback.log").write_text(traceback.format_exc())
     finally:
+        run.must_run_on()
         run.close()
-    if run.failed:
-        verdict, why = "fail", "; ".join(run.failed)
+    if run.failed or run.unjudged:
+        verdict, why = "fail" if run.failed else "unjudged", "; ".join(run.failed + run.unjudged)
     return run.evidence(verdict, why, time.monotonic() - begun), run
 
 

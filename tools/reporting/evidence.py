@@ -199,8 +199,8 @@ def judge_more(kind: str, data: dict) -> None:
     """What the shapes don't say."""
     if kind == "redteam":
         for index, scenario in enumerate(data["scenarios"]):
-            if scenario["verdict"] not in ("pass", "fail", "skip"):
-                raise Bad(f"scenarios[{index}].verdict: expected pass, fail or skip")
+            if scenario["verdict"] not in ("pass", "fail", "skip", "unjudged"):
+                raise Bad(f"scenarios[{index}].verdict: expected pass, fail, skip or unjudged")
             for number, series in enumerate(scenario["series"]):
                 times = [point[0] for point in series["points"]]
                 if not times or times != sorted(times):

@@ -24,6 +24,7 @@ ul.figures ul.figures { padding-left: 0.9em; }
 td.n, th.n { text-align: right; } td.n { white-space: nowrap; } td:last-child, th:last-child { padding-right: 0; }
 code { font-size: 0.92em; } ul { padding-left: 1.3em; }
 .pass { color: #1b6e31; font-weight: 600; } .fail { color: #b00020; font-weight: 700; } .skip { color: #666666; font-weight: 600; }
+.unjudged { color: #8a5200; font-weight: 700; }
 .digest { font-family: monospace; font-size: 0.85em; overflow-wrap: anywhere; }
 @media (max-width: 640px) {
   body { padding: 10px 12px 30px; font-size: 14px; }

@@ -9,7 +9,7 @@ from chart import BYTES, COLOURS, DASHES, NANOSECONDS, RATES, SECONDS, Bar, Line
 from evidence import Input
 from figures import figures_html
 
-Verdict = tuple[str, str, str]  # pass, fail or skip; the word; what it is about
+Verdict = tuple[str, str, str]  # pass, fail, skip or unjudged; the word; what it is about
 
 
 def table(columns: list[tuple[str, str]], rows: list[list[str]], stacked: bool = True) -> str:
@@ -64,10 +64,12 @@ def draw_redteam(inputs: list[Input]) -> tuple[list[Verdict], str]:
     verdicts, parts = [], []
     for item in inputs:
         scenarios = item.data["scenarios"]
-        counts = {word: [one["id"] for one in scenarios if one["verdict"] == word] for word in ("pass", "fail", "skip")}
-        kind = "fail" if counts["fail"] or not counts["pass"] else "pass"
+        counts = {word: [one["id"] for one in scenarios if one["verdict"] == word]
+                  for word in ("pass", "fail", "skip", "unjudged")}
+        kind = "fail" if counts["fail"] else "unjudged" if counts["unjudged"] else "pass" if counts["pass"] else "fail"
         text = f"{len(counts['pass'])} of {len(scenarios)} attacks were held"
         text += f"; FAILED: {', '.join(counts['fail'])}" if counts["fail"] else ""
+        text += f"; could not be judged: {', '.join(counts['unjudged'])}" if counts["unjudged"] else ""
         text += f"; not run: {', '.join(counts['skip'])}" if counts["skip"] else ""
         verdicts.append((kind, kind, labelled(inputs, item, f"red team: {text}")))
         rows = []

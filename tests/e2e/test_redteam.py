@@ -91,6 +91,34 @@ def test_conclusion(verdicts, status, line, capsys):
     assert capsys.readouterr().out == f"redteam: {line}\n"
 
 
+@pytest.mark.parametrize("change, verdict, why", [
+    ({}, "pass", ""), ({"lost": 3}, "pass", ""),
+    # As a meter of payload would: far less than what is read again outside.
+    ({"charge": lambda frame: frame.length - 54}, "fail", r"\d+ bits were read outside, at most \d+"),
+    # As one that leaves out what a frame takes besides its content: sizes and times go free.
+    ({"charge": lambda frame: frame.length}, "fail", "not so: content, lengths and times"),
+    ({"charge": lambda frame: frame.wire - 1}, "fail", "not so: .* B charged: the same"),
+    ({"byte": 18}, "fail", "not so: the channel is there: 1 of 100"), ({"byte": 22}, "fail", "1 of 100"),
+    ({"byte": 15}, "fail", "1 of 100"), ({"byte": 50}, "fail", "1 of 100"), ({"cut": 1}, "fail", "1 of 100"),
+    ({"lost": 91}, "unjudged", "only 9 of 100 frames")])
+def test_what_is_hidden_is_read_again(ground, tmp_path, change, verdict, why):
+    """S7 judges by what was truly read outside, and against what was charged."""
+    import packets  # pylint: disable=import-outside-toplevel
+    import traffic  # pylint: disable=import-outside-toplevel
+
+    def attack(run) -> None:
+        signs = traffic.random_signs(run, 100)
+        sent = [bytearray(traffic.hide(packets.Sender(), sign)) for sign in signs]
+        sent[0][change.get("byte", 0)] ^= 1  # by default of an address, where nothing is read
+        sent[0] = sent[0][:len(sent[0]) - change.get("cut", 0)]
+        frames = [laboratory.Frame(number * 100_000, len(frame), bytes(frame)) for number, frame in enumerate(sent)]
+        frames = frames[change.get("lost", 0):]
+        traffic.judge_carriers(run, signs, frames, sum(map(change.get("charge", lambda frame: frame.wire), frames)))
+
+    told, _ = ground.fight(ground.Scenario("S7", "some", "all", attack, ""), tmp_path, 1, 1, None)
+    assert told["verdict"] == verdict and re.search(why, told["why"]), told
+
+
 def test_a_weir_that_is_given(pair):
     """Attacked from the hosts beside it; it runs on as before, and its evidence is whole."""
     policy = pair.pair_policy("20 Mbit/s", "64 KB", "drop", caps="{limit: 40 MB}")

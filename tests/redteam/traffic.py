@@ -2,8 +2,8 @@
 """Scenarios that attack with what they send: volume, slowness, hiding places, ways around, crowds."""
 
 import math
-import struct
 from collections import Counter
+from typing import NamedTuple
 
 import ground
 import judge
@@ -235,51 +235,93 @@ def padding(run: Run) -> None:
               leaked_frames=leaked)
 
 
+class Sign(NamedTuple):
+    """What one frame says: in fields that nobody looks at, by its size, and in its payload."""
+
+    word: int  # IPv4's identification, 16 bits, or IPv6's flow label, 20
+    hops: int
+    tos: int
+    payload: bytes
+    version: int
+
+    @property
+    def bits(self) -> int:
+        """With those of the size: which of so many it is."""
+        return (16 if self.version == 4 else 20) + 8 + 8 + SIZE_BITS + 8 * len(self.payload)
+
+
+SIZE_BITS = 4
+SIZE_LEAST = {4: 60, 6: 62}  # of a frame: none is padded, which would hide its size
+
+
+def hide(sender: packets.Sender, sign: Sign) -> bytes:
+    if sign.version == 4:
+        return sender.udp(sign.payload, identity=sign.word, ttl=sign.hops, tos=sign.tos)
+    return sender.ip6_udp(sign.payload, flow=sign.word, hops=sign.hops, traffic_class=sign.tos)
+
+
+def read_sign(frame: laboratory.Frame) -> Sign | None:
+    """By the frame as it arrived."""
+    data = frame.data[:frame.length]
+    if frame.ethertype == 0x0800:
+        return Sign(int.from_bytes(data[18:20], "big"), data[22], data[15], data[42:], 4)
+    if frame.ethertype == 0x86DD:
+        word = int.from_bytes(data[14:18], "big")
+        return Sign(word & 0xFFFFF, data[21], word >> 20 & 0xFF, data[62:], 6)
+    return None
+
+
+def random_signs(run: Run, count: int) -> list[Sign]:
+    dice, signs = run.random, []
+    for number in range(count):
+        version = 4 if number % 2 == 0 or run.given else 6
+        size = SIZE_LEAST[version] + dice.randrange(1 << SIZE_BITS)
+        signs.append(Sign(dice.getrandbits(16 if version == 4 else 20), dice.getrandbits(8), dice.getrandbits(8),
+                          dice.randbytes(size - (42 if version == 4 else 62)), version))
+    return signs
+
+
 @scenario("S7", "IP ID, TTL, DSCP, flow label, sizes and timing as carriers", "all charged; 8 x charged bounds it")
 def carriers(run: Run) -> None:
-    """A message in the fields that nobody looks at, read again outside, and the most that could have been."""
+    """A message in all of a frame and in the fields that nobody looks at, read again outside, and the most that could be."""
     sender, count = packets.Sender(run.given), 3000 * run.scale
     run.meet(lambda: run.lab.pair_policy("50 Mbit/s", "500 KB", caps="{limit: 1 GB}"))
     before, watch = run.weir.status(), Watch(run, snap=128)
-    message = run.random.randbytes(4 * count)
-    stream = []
-    for number in range(count):
-        identity, ttl, tos = struct.unpack_from("!HBB", message, 4 * number)
-        body = bytes(run.random.randrange(0, 20))  # its size is a sign as well
-        if number % 2 == 0 or run.given:
-            stream.append(sender.udp(body, identity=identity, ttl=ttl, tos=tos))
-        else:
-            stream.append(sender.ip6_udp(body, flow=identity, hops=ttl, traffic_class=tos))
-    run.flood_of(stream, frames=count, rate=4_000_000).result(120)
+    signs = random_signs(run, count)
+    run.flood_of([hide(sender, sign) for sign in signs], frames=count, rate=4_000_000).result(120)
     run.silent(watch)
     frames, after = watch.frames(), run.weir.status()
-    read = bytearray()
-    for frame in frames:
-        if frame.ethertype == 0x0800:
-            read += frame.data[18:20] + frame.data[22:23] + frame.data[15:16]
-        elif frame.ethertype == 0x86DD:
-            word, = struct.unpack_from("!I", frame.data, 14)
-            read += struct.pack("!HBB", word & 0xFFFF, frame.data[21], word >> 20 & 0xFF)
-    got = sum(frame.wire for frame in frames)
-    # In the order sent: what came through is a part of it, all of it unless some were lost on the way.
-    whole = bytes(read) == message
-    if len(frames) < count // 10:
-        raise Unjudged(f"only {len(frames)} of {count} frames came through")
-    seconds = (frames[-1].ns - frames[0].ns) / 1e9
-    content = sum(8 * frame.length for frame in frames)
-    lengths = 14 * len(frames)
+    judge_carriers(run, signs, frames, run.root(after)["charged_wire_bytes"] - run.root(before)["charged_wire_bytes"])
+
+
+def judge_carriers(run: Run, signs: list[Sign], frames: list[laboratory.Frame], charged: int) -> None:
+    """charged: by Weir, for them."""
+    if len(frames) < len(signs) // 10:
+        raise Unjudged(f"only {len(frames)} of {len(signs)} frames came through")
+    # A sign is as good as unique: which one it is shows which frame it was, should others be lost.
+    right = list((Counter(map(read_sign, frames)) & Counter(signs)).elements())
+    wrong, read_bits = len(frames) - len(right), sum(sign.bits for sign in right)
+    if run.given and len(right) < len(signs) // 10:
+        raise Unjudged(f"only {len(right)} of {len(signs)} signs were read as they were made: something else changes them")
+    if not run.given:
+        run.must(wrong == 0, f"the channel is there: {wrong} of {len(frames)} frames came with other signs than they were given")
+    hidden_bits = read_bits - sum(8 * len(sign.payload) for sign in right)
+    seconds = max((frames[-1].ns - frames[0].ns) / 1e9, 1e-9)
+    content, lengths = sum(8 * frame.length for frame in frames), 14 * len(frames)
     # log2 C(T, N) <= N log2(e T / N), T in ns: where in time N frames lie, at the capture's resolution.
-    timing = len(frames) * math.log2(math.e * max(seconds, 1e-9) * 1e9 / len(frames))
-    charged = run.root(after)["charged_wire_bytes"] - run.root(before)["charged_wire_bytes"]
+    possible = content + lengths + len(frames) * math.log2(math.e * max(seconds * 1e9 / len(frames), 1))
     bound = 8 * charged
-    run.must(content + lengths + timing <= bound, f"content, lengths and times can carry {content + lengths + timing:.0f} "
-                                                  f"bits, at most {bound}, 8 times what was charged")
-    run.must(8 * len(read) <= bound, f"{8 * len(read)} bits were read, at most {bound}")
+    run.must(read_bits <= bound, f"{read_bits} bits were read outside, at most {bound}, 8 times what was charged")
+    run.must(possible <= bound, f"content, lengths and times can carry {possible:.0f} bits, at most {bound}, 8 times what "
+                                "was charged")
+    got = sum(frame.wire for frame in frames)
     run.must_be_charged(got, charged)
-    run.asks(f"{8 * len(message)} bits in header fields of {count} frames", hidden_bits=8 * len(message), frames=count)
-    run.finds(f"{8 * len(read)} bits read{'' if whole else ' (some lost)'}; at most {content + lengths + timing:.3g} of "
-              f"{bound:.3g} could be", read_bits=8 * len(read), received_bytes=got, possible_bits=round(content + lengths + timing),
-              bound_bits=bound, seconds=round(seconds, 3))
+    run.asks(f"{sum(sign.bits for sign in signs)} bits in all of {len(signs)} frames", frames=len(signs),
+             sent_bits=sum(sign.bits for sign in signs))
+    run.finds(f"{read_bits} bits read, {hidden_bits} of them hidden, {hidden_bits / seconds / 1e3:.4g} kbit/s; at most "
+              f"{possible:.3g} of {bound:.3g} could be", read_bits=read_bits, hidden_bits=hidden_bits,
+              hidden_rate_bit_s=round(hidden_bits / seconds), wrong_signs=wrong, received_bytes=got,
+              possible_bits=round(possible), bound_bits=bound, seconds=round(seconds, 3))
 
 
 @scenario("S8", "split over links and classes, each under its own limit", "the total above all holds",

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -187,6 +188,33 @@ def test_nothing_is_left_behind(number, status):
         redteam("--only", "S12s")  # it runs nothing, and cleans up before
     assert not namespaces(pid) and not inhabitants(made)
     assert not list(Path(tempfile.gettempdir()).glob(f"weir-red-{pid}-*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_evidence_of_an_interrupted_run(number, tmp_path):
+    """It is whole, and tells what did not run: what was in the midst, and what was to come, has not passed."""
+    path, out = tmp_path / "told.json", tmp_path / "page.html"
+    path.write_text("of another run")
+    with socket.socket(socket.AF_UNIX) as mute:  # in place of a Weir, so that whoever asks it something waits
+        mute.bind(str(tmp_path / "mute.sock"))
+        mute.listen()
+        with subprocess.Popen([REDTEAM, "--inside", "lo", "--outside", "lo", "--socket", tmp_path / "mute.sock", "--seed", "5",
+                               "--only", "S4,S5,S6,S7", "--json", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+            mute.settimeout(30)
+            link, _ = mute.accept()
+            with link:
+                process.send_signal(number)
+                said = process.communicate(timeout=30)
+    assert (process.returncode, said[1]) == (128 + number, "tools/redteam: interrupted\n")
+    told = json.loads(path.read_text())
+    assert [(one["id"], one["verdict"], one["why"].partition(":")[0]) for one in told["scenarios"]] == [
+        ("S4", "skip", "not to a Weir that is given"), ("S5", "unjudged", "interrupted while it ran"),
+        ("S6", "unjudged", "not run"), ("S7", "unjudged", "not run")]
+    assert told["counts"] == {"pass": 0, "fail": 0, "skip": 1, "unjudged": 3} and told["seed"] == 5
+    assert sorted(os.listdir(tmp_path)) == ["mute.sock", "told.json"]
+    laboratory.run(laboratory.REPOSITORY / "tools/report", "-o", out, path)
+    assert "0 of 4 attacks were held; could not be judged: S5, S6, S7; not run: S4" in out.read_text()
 
 
 FIGHT = """

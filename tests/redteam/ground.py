@@ -372,14 +372,17 @@ class Run:
                 "events": self.events}
 
 
+def bare(item: Scenario, verdict: str, why: str) -> dict:
+    """The evidence of one that has left none."""
+    return {"id": item.id, "name": item.name, "holds": item.holds, "verdict": verdict, "why": why, "seconds": 0.0, "asked": {},
+            "measured": {}, "checks": 0, "policy_digest": None, "series": [], "events": []}
+
+
 def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | None) -> tuple[dict, Run | None]:
     """Runs one scenario, whatever happens in it. Its evidence, and the run where there was one."""
     begun = time.monotonic()
     if given and item.given_not:
-        bare = {"id": item.id, "name": item.name, "holds": item.holds, "verdict": "skip", "why": f"not to a Weir that is given: {item.given_not}",
-                "seconds": 0.0, "asked": {}, "measured": {}, "checks": 0, "policy_digest": None, "series": [],
-                "events": []}
-        return bare, None
+        return bare(item, "skip", f"not to a Weir that is given: {item.given_not}"), None
     run = Run(item, folder, seed, scale, given)
     verdict, why = "pass", ""
     try:

@@ -31,7 +31,7 @@ def test_usage():
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines() if line[0] == "S"] == [
         f"S{number}" for number in range(1, 13)] + ["S12s", "S13", "S14", "S15"]
-    for wrong in (["--only", "S16"], ["--scale", "0"], ["--inside", "dc0"], ["--weir", "/nowhere"], ["more"]):
+    for wrong in (["--only", "S16"], ["--scale", "0"], ["--inside", "dc0"], ["--weir", "/nowhere"], ["--port", "1,0"], ["more"]):
         done = redteam(*wrong)
         assert done.returncode == 2 and done.stderr and not done.stdout, wrong
 
@@ -147,6 +147,85 @@ def test_a_weir_that_is_given(pair):
     assert done.returncode == 1 and done.stdout.endswith("redteam: 0 passed, 0 failed, 2 unjudged\n"), done.stdout + done.stderr
     assert len(re.findall(r"^unjudged +could not be judged: ", done.stdout, re.MULTILINE)) == 2
     weir.stop()
+
+
+CLASSES = """\
+  read_socket: {folder}/read.sock
+  control_users: [64001]
+ports:
+  - {{name: in0, device: "net_af_packet0,iface=in0"}}
+  - {{name: out0, device: "net_af_packet1,iface=out0"}}
+links:
+  - {{name: internet, inside: in0, outside: out0}}
+budgets:
+  - {{name: total, caps: [{{limit: 2 GB}}]}}
+  - {{name: api, parent: total, caps: [{{limit: 1 GB, per: 1 h}}]}}
+  - {{name: bulk, parent: total}}
+classes:
+  - {{name: api, budget: api, rate: 6 Mbit/s, burst: 64 KB, backlog: 100 ms}}
+  - {{name: bulk, budget: bulk, rate: 5 Mbit/s, burst: 64 KB, excess: drop}}
+rules:
+  - {{link: internet, protocol: udp, destination_ports: 443, class: api}}
+  - {{link: internet, protocol: udp, destination_ports: 9000-9001, class: bulk}}
+"""
+
+
+def test_classes_of_a_weir_that_is_given(pair):
+    """By several ports, over its socket for reading: what needs no other life or policy of it."""
+    pair.folder.chmod(0o755)
+    policy = pair.policy("", CLASSES.format(folder=pair.folder))
+    pair.commission(policy)
+    weir = pair.weir(policy)
+    path, before = pair.folder / "told.json", weir.status()["policy"]
+    given = ["--inside", f"{pair.name('datacenter')}:dc0", "--outside", f"{pair.name('internet')}:net0", "--socket",
+             pair.folder / "read.sock", "--only", "S2,S8,S10,S12,S15", "--json", path, "--port"]
+    done = redteam(*given, "443,9000,9001")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {one["id"]: one for one in json.loads(path.read_text())["scenarios"]}
+    assert {name: one["verdict"] for name, one in told.items()} == {"S2": "skip", "S8": "pass", "S10": "pass", "S12": "pass",
+                                                                    "S15": "pass"}
+    assert told["S8"]["asked"]["classes"] == ["api", "bulk"] and min(told["S8"]["measured"]["received_bytes"].values()) > 100_000
+    assert told["S10"]["measured"]["alarm"]["message"].startswith("class bulk: ")
+    assert told["S12"]["asked"] == {"tries": 6, "sockets": 2} and "user 64003 " in told["S12"]["measured"]["denied"]["message"]
+    assert weir.status()["policy"] == before and not [item for item in weir.status()["classes"]
+                                                       if item["name"] == "api" and item["starved"]]
+    done = redteam(*given, "9000,9001", "--only", "S8")  # which are one class
+    assert "lead to class bulk" in done.stdout and done.stdout.endswith("redteam: 0 passed, 0 failed, 0 unjudged\n")
+    weir.stop()
+
+
+STATUS = {"budgets": [{"name": name, "parent": parent, "charged_wire_bytes": charged,
+                       "caps": [{"window_s": None, "limit_bytes": 10_000, "remaining_bytes": 5000}]}
+                      for name, parent, charged in (("total", None, 7000), ("api", "total", 5000), ("bulk", "total", 2000))]}
+
+
+@pytest.mark.parametrize("total, api, burst, seconds, verdict, why", [
+    (2000, 1000, 1000, 0, "pass", ""),
+    (1000, 1000, 1000, 0, "fail", r"budget total: 2000 B of 2 classes arrived, all charged \(1000 B\)"),
+    (2000, 999, 1000, 0, "fail", "budget api: 1000 B of 1 classes arrived"),
+    (2000, 1000, 399, 0, "fail", "api: no window holds more.*bulk: no window"),
+    (2000, 1000, 200, 0.9, "skip", r"could take 1.3 kB of the 5 kB that a cap of budget total has left")])
+def test_what_must_hold_of_given_classes(ground, tmp_path, total, api, burst, seconds, verdict, why):
+    """The total counts all classes, each has its rate, and none is attacked that has little left."""
+    import guest  # pylint: disable=import-outside-toplevel
+
+    def attack(run) -> None:
+        run.given = object()
+        ways = [guest.Way(port, name, 4000, burst, (name, "total")) for port, name in ((443, "api"), (9000, "bulk"))]
+        if seconds:
+            run.weir = type("Weir", (), {"status": lambda self: STATUS})()
+            guest.must_spare(run, ways, seconds)
+        # Ten frames of 100 B on the wire of each, a tenth of a second apart: their rate and 50 B more each time.
+        frames = [laboratory.Frame(number * 100_000_000, 76, b"\0" * 12 + b"\x08\0" + b"\0" * 9 + b"\x11" + b"\0" * 12
+                                   + port.to_bytes(2, "big")) for number in range(10) for port in (443, 9000)]
+        after = json.loads(json.dumps(STATUS))
+        for budget, more in zip(after["budgets"], (total, api, 1000)):
+            budget["charged_wire_bytes"] += more
+        watch = type("Watch", (), {"allowance_ns": 0})()
+        guest.must_hold(run, watch, ways, guest.by_way(frames, ways), STATUS, after)
+
+    told, _ = ground.fight(ground.Scenario("S8", "some", "all", attack, ""), tmp_path, 1, 1, None)
+    assert told["verdict"] == verdict and re.search(why, told["why"]), told
 
 
 def namespaces(pid: int) -> dict[str, int]:

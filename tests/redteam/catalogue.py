@@ -6,7 +6,7 @@ import re
 
 from ground import SCENARIOS, Scenario
 
-for module in ("traffic", "box", "social"):
+for module in ("traffic", "box", "social", "guest"):
     importlib.import_module(module)
 
 

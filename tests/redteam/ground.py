@@ -37,6 +37,8 @@ class Scenario(NamedTuple):
     holds: str  # what must hold
     function: Callable[["Run"], None]
     given_not: str  # why it isn't done to a Weir that is given; "": it is
+    given_part: str = ""  # what of it is, where that isn't all
+    given_function: Callable[["Run"], None] | None = None  # which does that
 
 
 class Skipped(Exception):
@@ -53,6 +55,15 @@ SCENARIOS: list[Scenario] = []
 def scenario(identity: str, name: str, holds: str, given_not: str = ""):
     def enter(function):
         SCENARIOS.append(Scenario(identity, name, holds, function, given_not))
+        return function
+    return enter
+
+
+def of_given(identity: str, part: str):
+    """What of a scenario is done to a Weir that is given, where that isn't all of it."""
+    def enter(function):
+        index = next(index for index, item in enumerate(SCENARIOS) if item.id == identity)
+        SCENARIOS[index] = SCENARIOS[index]._replace(given_part=part, given_function=function)
         return function
     return enter
 
@@ -79,7 +90,7 @@ class Given(NamedTuple):
     outside: tuple[str, str]
     source: str
     destination: str
-    port: int
+    ports: tuple[int, ...]
     source_mac: str
     destination_mac: str
 
@@ -233,6 +244,11 @@ class Run:
 
     # ---- the box ----
 
+    @property
+    def socket(self) -> Path:
+        """That of its Weir."""
+        return self.given.socket if self.given else self.folder / "control.sock"
+
     def start(self, policy: Path, commission: bool = True, **options) -> laboratory.Weir:
         """Commissions and starts a Weir of the run's own."""
         small(policy)
@@ -258,7 +274,7 @@ class Run:
         """Of the frames of a flood."""
         if not self.given:
             return {}
-        return {"source": self.given.source, "destination": self.given.destination, "port": self.given.port,
+        return {"source": self.given.source, "destination": self.given.destination, "port": self.given.ports[0],
                 "source_mac": self.given.source_mac, "destination_mac": self.given.destination_mac}
 
     def flood(self, **options) -> laboratory.Flood:
@@ -386,7 +402,7 @@ def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | No
     run = Run(item, folder, seed, scale, given)
     verdict, why = "pass", ""
     try:
-        item.function(run)
+        (item.given_function if given and item.given_function else item.function)(run)
         if run.held + len(run.failed) == 0:
             raise Unjudged("it judged nothing")
         why = "; ".join(run.notes)

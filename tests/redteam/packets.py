@@ -29,7 +29,7 @@ class Sender:
     def __init__(self, given=None) -> None:
         self.source = address(given.source if given else SOURCE)
         self.destination = address(given.destination if given else DESTINATION)
-        self.port = given.port if given else 9000
+        self.port = given.ports[0] if given else 9000
         self.ether = mac(given.destination_mac if given else OUTSIDE_MAC) + mac(given.source_mac if given else INSIDE_MAC)
 
     def ip4(self, protocol: int, body: bytes, *, identity: int = 1, ttl: int = 64, tos: int = 0,

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,9 @@ def prerequisites():
             pytest.exit(f"{tool} is missing: tools/check installs it", 2)
     if not (laboratory.BUILD / "weir").exists():
         pytest.exit(f"{laboratory.BUILD}/weir is missing: build first", 2)
+    # Whoever runs this in the background of a script has SIGINT ignored, and so would all that starts here.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     laboratory.remove_leftovers()
 
 

@@ -85,6 +85,7 @@ measure_anew(const struct weir_appliance *appliance, struct weir_hardware_port *
 		part->base_busy_bytes = atomic_load(&departures->busy_bytes);
 		part->base_busy_tsc = atomic_load(&departures->busy_tsc);
 	}
+	weir_hardware_measure_joint_anew(appliance, hardware, queue);
 }
 
 static uint32_t

@@ -65,15 +65,85 @@ measure_part(const struct weir_appliance *appliance, const struct weir_departure
 	return true;
 }
 
+/* Begins a measurement of all senders at what was seen of them last. */
+static void
+base_joint(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+           uint32_t queue)
+{
+	hardware->queues[queue].backlog.busy_tsc = 0;
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, queue);
+		struct weir_hardware_part *part = &hardware->queues[queue].parts[s];
+
+		if (departures == NULL)
+			continue;
+		part->joint_busy_frames = atomic_load(&departures->busy_frames);
+		part->joint_busy_bytes = atomic_load(&departures->busy_bytes);
+	}
+}
+
+void
+weir_hardware_measure_joint_anew(const struct weir_appliance *appliance,
+                                 struct weir_hardware_port *hardware, uint32_t queue)
+{
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, queue);
+		struct weir_hardware_part *part = &hardware->queues[queue].parts[s];
+		struct weir_departures_busy busy;
+
+		if (departures == NULL)
+			continue;
+		weir_departures_read_busy(departures, &busy);
+		part->look_busy_tsc = busy.busy_tsc;
+		part->look_rest_tsc = busy.rest_tsc;
+	}
+	base_joint(appliance, hardware, queue);
+}
+
+/*
+ * What all senders sent, by how long at least one of them had a backlog: no less than the rate in
+ * that time. Returns false where it was too short to tell.
+ */
+static bool
+measure_joint(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+              uint32_t index, uint64_t *sum_bit_s, uint64_t *counted_bit_s)
+{
+	const struct weir_hardware_queue *queue = &hardware->queues[index];
+	uint64_t uncounted_bytes = hardware->limiter.capabilities.uncounted_bytes;
+	uint64_t ticks = queue->backlog.busy_tsc, tsc_hz = appliance->clock.tsc_hz;
+	uint64_t bytes = 0, frames = 0;
+
+	if (hardware->n_senders < 2 || ticks < tsc_hz / BUSY_PART)
+		return false;
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, index);
+
+		if (departures == NULL)
+			return false;
+		bytes += atomic_load(&departures->busy_bytes) - queue->parts[s].joint_busy_bytes;
+		frames += atomic_load(&departures->busy_frames) - queue->parts[s].joint_busy_frames;
+	}
+	*sum_bit_s = rate_of(bytes, ticks, tsc_hz);
+	*counted_bit_s = rate_of(weir_sat_sub(bytes, frames * uncounted_bytes), ticks, tsc_hz);
+	return true;
+}
+
 /*
  * Several senders share a limit. If all had a backlog at once they sent the sum of their rates; if
  * each had it while the others had none, as much as the largest. So a sum within the limit shows
- * that it holds. Of one beyond it nobody can say which it was: then the largest counts, which is
- * sure, and it is not said to hold. Should it be the sum, check_joint finds out.
+ * that it holds, and so does what measure_joint tells. Of more than the limit by both nobody can
+ * say which it was: then the largest counts, which is sure, and it is not said to hold. Should it
+ * be the sum, check_joint finds out.
  */
 static enum weir_hardware_verdict
-verdict_of(const struct weir_hardware_port *hardware, struct weir_hardware_queue *queue)
+verdict_of(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+           uint32_t index)
 {
+	struct weir_hardware_queue *queue = &hardware->queues[index];
+	uint64_t joint, counted_joint;
 	uint64_t limit = queue->programmed_bit_s, most = limit + limit / ABOVE_PART;
 	uint64_t sum = 0, largest = 0, counted_sum = 0, counted_largest = 0;
 
@@ -84,6 +154,10 @@ verdict_of(const struct weir_hardware_port *hardware, struct weir_hardware_queue
 		largest = RTE_MAX(largest, part->measured_bit_s);
 		counted_sum = weir_sat_add(counted_sum, part->counted_bit_s);
 		counted_largest = RTE_MAX(counted_largest, part->counted_bit_s);
+	}
+	if (measure_joint(appliance, hardware, index, &joint, &counted_joint)) {
+		sum = RTE_MIN(sum, joint);
+		counted_sum = RTE_MIN(counted_sum, counted_joint);
 	}
 	queue->measured_bit_s = counted_sum <= most ? sum : largest;
 	if (counted_largest > most)
@@ -127,7 +201,8 @@ weir_hardware_measure(struct weir_appliance *appliance, struct weir_hardware_por
 	}
 	if (!measured)
 		return;
-	verdict = verdict_of(hardware, queue);
+	verdict = verdict_of(appliance, hardware, index);
+	base_joint(appliance, hardware, index);
 	queue->windows = verdict == queue->verdict ? queue->windows + 1 : 1;
 	queue->verdict = verdict;
 	if (queue->windows < TOLD_WINDOWS)
@@ -222,6 +297,75 @@ joint_excess(const struct weir_appliance *appliance, struct weir_hardware_port *
 	return excess;
 }
 
+/* What a look reads of a sender while its worker goes on. */
+struct seen {
+	uint64_t busy_tsc;  /* measured since the look before */
+	uint64_t begin_tsc; /* no earlier, or UINT64_MAX: later than all that was seen by then */
+	uint64_t end_tsc;   /* no later */
+};
+
+/* Returns false where departures are not told. */
+static bool
+see_backlogs(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+             uint32_t index, struct seen seen[WEIR_WORKERS_MAX])
+{
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, index);
+		struct weir_hardware_part *part = &hardware->queues[index].parts[s];
+		struct weir_departures_busy busy;
+
+		if (departures == NULL)
+			return false;
+		weir_departures_read_busy(departures, &busy);
+		seen[s] = (struct seen){.busy_tsc = busy.busy_tsc - part->look_busy_tsc,
+		                        .begin_tsc = part->look_rest_tsc,
+		                        .end_tsc = busy.end_tsc};
+		part->look_busy_tsc = busy.busy_tsc;
+		part->look_rest_tsc = busy.rest_tsc;
+	}
+	/*
+	 * After all of that: who has no backlog now begins a later one, but for the worker's round
+	 * under way.
+	 */
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		const struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, index);
+		struct weir_hardware_part *part = &hardware->queues[index].parts[s];
+
+		if (atomic_load(&departures->waiting_frames) == 0 &&
+		    atomic_load(&departures->busy_tsc) == part->look_busy_tsc)
+			part->look_rest_tsc = UINT64_MAX;
+	}
+	return true;
+}
+
+/*
+ * Follows the sender that had a backlog for longest since the last look, and adds what of it is
+ * later than all that was added before: so none of the time counts twice.
+ */
+static void
+follow_backlog(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+               uint32_t index)
+{
+	struct weir_hardware_backlog *backlog = &hardware->queues[index].backlog;
+	struct seen seen[WEIR_WORKERS_MAX];
+	const struct seen *followed;
+	uint32_t longest = 0;
+
+	if (!see_backlogs(appliance, hardware, index, seen))
+		return;
+	for (uint32_t s = 1; s < hardware->n_senders; s++)
+		longest = seen[s].busy_tsc > seen[longest].busy_tsc ? s : longest;
+	/* Each change of the sender loses a little. */
+	if (seen[longest].busy_tsc - seen[longest].busy_tsc / 8 > seen[backlog->sender].busy_tsc)
+		backlog->sender = longest;
+	followed = &seen[backlog->sender];
+	backlog->busy_tsc +=
+	    weir_sat_sub(followed->busy_tsc, weir_sat_sub(backlog->end_tsc, followed->begin_tsc));
+	backlog->end_tsc = RTE_MAX(backlog->end_tsc, followed->end_tsc);
+}
+
 /* Returns false where a limit was found not to hold that several senders share. */
 static bool
 check_joint(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t now_ns)
@@ -238,6 +382,7 @@ check_joint(struct weir_appliance *appliance, struct weir_hardware_port *hardwar
 	for (uint32_t q = 1; q < hardware->n_queues; q++) {
 		uint64_t excess;
 
+		follow_backlog(appliance, hardware, q);
 		if (hardware->queues[q].joint.rate_bit_s == 0)
 			continue;
 		excess = joint_excess(appliance, hardware, q, now_ns, polled);

@@ -40,8 +40,11 @@ struct weir_hardware_part {
 	/* Where the present measurement began. */
 	uint64_t base_busy_frames, base_busy_bytes, base_busy_tsc;
 	uint64_t base_excess_bytes; /* when the port was taken into use */
-	uint64_t done_frames;       /* at the last look */
-	uint64_t moved_ns; /* the last look at which something had left, or nothing waited */
+	/* Of all senders' measurement: the last look at it, and where it began. */
+	uint64_t look_busy_tsc, look_rest_tsc;
+	uint64_t joint_busy_frames, joint_busy_bytes;
+	uint64_t done_frames; /* at the last look */
+	uint64_t moved_ns;    /* the last look at which something had left, or nothing waited */
 };
 
 /*
@@ -57,6 +60,13 @@ struct weir_hardware_joint {
 	uint64_t mark_bytes, mark_ns; /* no more had left by then; as the limit counts it */
 };
 
+/* How long one sender or another had a backlog by which it was measured. */
+struct weir_hardware_backlog {
+	uint64_t busy_tsc; /* at least so long */
+	uint64_t end_tsc;  /* no later than that it ended */
+	uint32_t sender;   /* that is followed */
+};
+
 struct weir_hardware_queue {
 	uint64_t asked_bit_s;      /* 0: not limited */
 	uint64_t programmed_bit_s; /* 0: not in force in the hardware */
@@ -68,6 +78,7 @@ struct weir_hardware_queue {
 	bool told_slow;                    /* since it was programmed */
 	bool told_above;                   /* likewise */
 	struct weir_hardware_joint joint;
+	struct weir_hardware_backlog backlog;
 	bool stuck; /* stood still, and has not moved since */
 	struct weir_hardware_part parts[WEIR_WORKERS_MAX]; /* by sender */
 };
@@ -223,6 +234,10 @@ void weir_hardware_raise_meter(struct weir_appliance *appliance,
 
 /* Takes the base of all measurements: the port was programmed, and no worker uses it. */
 void weir_hardware_take_base(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* Begins a measurement of all senders of a queue: what was seen of them before counts no more. */
+void weir_hardware_measure_joint_anew(const struct weir_appliance *appliance,
+                                      struct weir_hardware_port *hardware, uint32_t queue);
 
 /* Takes what was measured of a queue since the last time, if it is enough, as its verdict. */
 void weir_hardware_measure(struct weir_appliance *appliance, struct weir_hardware_port *hardware,

@@ -94,6 +94,13 @@ weir_count_last(_Atomic uint64_t *counter, uint64_t n)
 	                      memory_order_release);
 }
 
+/* Likewise of a value that is set. */
+static inline void
+weir_count_set_last(_Atomic uint64_t *counter, uint64_t value)
+{
+	atomic_store_explicit(counter, value, memory_order_release);
+}
+
 static inline uint64_t
 weir_count_read_first(const _Atomic uint64_t *counter)
 {

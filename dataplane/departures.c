@@ -139,7 +139,7 @@ mark(struct weir_departures *departures, uint64_t now_tsc)
 static void
 show_waiting(struct weir_departures *departures, uint64_t bytes)
 {
-	atomic_store_explicit(&departures->waiting_frames, departures->n, memory_order_relaxed);
+	weir_count_set_last(&departures->waiting_frames, departures->n);
 	atomic_store_explicit(&departures->waiting_bytes, bytes, memory_order_relaxed);
 }
 
@@ -158,7 +158,8 @@ weir_departures_add(struct weir_departures *departures, uint32_t lane, uint32_t 
 		departures->asked_tsc = now_tsc;
 		departures->period_bytes = 0;
 		departures->pending_tsc = 0;
-		atomic_store_explicit(&departures->done_tsc, now_tsc, memory_order_relaxed);
+		weir_count_set_last(&departures->done_tsc, now_tsc);
+		weir_count_set_last(&departures->told_tsc, now_tsc);
 	}
 	mark(departures, now_tsc);
 	/* In this order: see weir_departures_read. */
@@ -241,7 +242,7 @@ measure(struct weir_departures *departures, uint32_t frames, uint64_t bytes, uin
 		/* From frame to frame: what the last one took does not count without it. */
 		departures->pending_tsc += elapsed_tsc;
 		if (bytes > 0) {
-			weir_count(&departures->busy_tsc, departures->pending_tsc);
+			weir_count_last(&departures->busy_tsc, departures->pending_tsc);
 			weir_count(&departures->busy_frames, frames);
 			weir_count(&departures->busy_bytes, bytes);
 			departures->pending_tsc = 0;
@@ -266,11 +267,13 @@ weir_departures_poll(struct weir_departures *departures, uint64_t now_tsc,
 		/* In this order: see weir_departures_read. */
 		weir_count(&departures->done_frames, k);
 		weir_count_last(&departures->done_bytes, bytes);
-		atomic_store_explicit(&departures->done_tsc, now_tsc, memory_order_relaxed);
+		weir_count_set_last(&departures->done_tsc, now_tsc);
 	}
 	/* What is told at a change may have left under the limit before. */
 	if (same)
 		measure(departures, k, bytes, now_tsc - departures->asked_tsc);
+	if (k > 0)
+		weir_count_set_last(&departures->told_tsc, now_tsc);
 	departures->asked_tsc = now_tsc;
 	return k;
 }
@@ -288,6 +291,15 @@ weir_departures_read(const struct weir_departures *departures, uint32_t uncounte
 	frames = weir_count_read_first(&departures->handed_frames);
 	bytes = weir_count_read(&departures->handed_bytes);
 	*handed_bytes = weir_sat_sub(bytes, uncounted_bytes * frames);
+}
+
+void
+weir_departures_read_busy(const struct weir_departures *departures,
+                          struct weir_departures_busy *busy)
+{
+	busy->rest_tsc = weir_count_read_first(&departures->told_tsc);
+	busy->busy_tsc = weir_count_read_first(&departures->busy_tsc);
+	busy->end_tsc = weir_count_read(&departures->done_tsc);
 }
 
 uint32_t

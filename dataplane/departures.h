@@ -75,6 +75,7 @@ struct weir_departures {
 	_Atomic uint64_t excess_bytes; /* left beyond what the limit allows, in all */
 	/* When something was last seen to have left, or began to wait. */
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t done_tsc;
+	_Atomic uint64_t told_tsc; /* the same, once all that was measured by then is counted */
 
 	/* The worker's alone. */
 	struct weir_departure *frames; /* ring of n_descriptors */
@@ -140,6 +141,17 @@ uint32_t weir_departures_poll(struct weir_departures *departures, uint64_t now_t
  */
 void weir_departures_read(const struct weir_departures *departures, uint32_t uncounted_bytes,
                           uint64_t *left_bytes, uint64_t *handed_bytes);
+
+/* How long busy periods were, and when. */
+struct weir_departures_busy {
+	uint64_t busy_tsc; /* as departures' */
+	uint64_t end_tsc;  /* all of it was by then */
+	uint64_t rest_tsc; /* what is counted later is from then on */
+};
+
+/* While the worker goes on. Any thread. */
+void weir_departures_read_busy(const struct weir_departures *departures,
+                               struct weir_departures_busy *busy);
 
 /*
  * The ring was emptied by a restart of its port: all that waited is gone. Tells it in the same way.

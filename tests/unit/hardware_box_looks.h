@@ -48,4 +48,26 @@ port_json(const json_t *json)
 	return json_array_get(json_object_get(json, "ports"), 0);
 }
 
+/* The queue that a class goes by, as it is shown. */
+static inline const json_t *
+shown(const json_t *json, const char *class)
+{
+	const json_t *queue, *name;
+	size_t i, k;
+
+	json_array_foreach (json_object_get(port_json(json), "queues"), i, queue)
+		json_array_foreach (json_object_get(queue, "classes"), k, name)
+			if (strcmp(json_string_value(name), class) == 0)
+				return queue;
+	return NULL;
+}
+
+static inline bool
+is(const json_t *object, const char *key, const char *expected)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text != NULL && strcmp(text, expected) == 0;
+}
+
 #endif

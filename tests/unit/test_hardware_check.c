@@ -2,28 +2,6 @@
 /* What is noticed of a NIC that does not do as it was told, how soon, and what never is. */
 #include "tests/unit/hardware_box_looks.h"
 
-/* The queue that a class goes by, as it is shown. */
-static const json_t *
-shown(const json_t *json, const char *class)
-{
-	const json_t *queue, *name;
-	size_t i, k;
-
-	json_array_foreach (json_object_get(port_json(json), "queues"), i, queue)
-		json_array_foreach (json_object_get(queue, "classes"), k, name)
-			if (strcmp(json_string_value(name), class) == 0)
-				return queue;
-	return NULL;
-}
-
-static bool
-is(const json_t *object, const char *key, const char *expected)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text != NULL && strcmp(text, expected) == 0;
-}
-
 static void
 test_breach(void)
 {

@@ -38,9 +38,11 @@ WHAT = {
     "weirgen tuples": "both addresses and ports at random, checksums right",
     "weirgen tuples stamped": "the same with stamps",
 }
-# Bits a second, bytes of a frame.
-RATES = [(10_000_000, 60), (10_000_000, 1514), (100_000_000, 1514), (500_000_000, 1514), (1_000_000_000, 1514),
-         (2_000_000_000, 1514), (3_000_000_000, 1514)]
+# Bits a second, bytes of a frame. From the last one on the fastest that the machine does is looked for.
+RATES = [(10_000_000, 60), (10_000_000, 1514), (100_000_000, 1514), (500_000_000, 1514), (1_000_000_000, 1514)]
+FASTEST_STEP = 1.06  # how near a rate that isn't kept has to be to the fastest that is
+FASTEST_TRIES = 2  # turns for each rate of the search: a machine at its limit is never undisturbed
+FASTEST_ROUNDS = 2  # of the search
 
 
 def parse_options(bench, arguments):
@@ -60,8 +62,8 @@ def parse_options(bench, arguments):
     option("--pages", choices=["huge", "normal"], default="normal", help="packet memory (default %(default)s)")
     option("--worker", metavar="LCORE", type=int, default=1, help="the CPU that sends (default %(default)s)")
     option("--control", metavar="LCORE", type=int, default=0, help="another CPU (default %(default)s)")
-    option("--fastest", metavar="MBIT_S", type=bench.positive(float, 1e6), default=RATES[-1][0] / 1e6,
-           help="rates above it are left out, where the machine can't do them (default %(default)g)")
+    option("--fastest", metavar="MBIT_S", type=bench.positive(float, 1e6), default=1e6,
+           help="rates above it are left out (default: the fastest that the machine does is looked for)")
     option("--only", choices=["speed", "rates"], help="one half of it")
     option("--json", metavar="FILE", help="write all figures there as well")
     options = parser.parse_args(arguments)
@@ -175,9 +177,14 @@ def print_speed(bench, options, results):
     return all(word == "held" for _, word in verdicts.values())
 
 
-def run_rate(bench, laboratory, lab, options, asked, size):
-    """One rate once. Returns its figures, measured at the other end."""
+def run_rate(bench, laboratory, lab, options, asked, size, fast=False):
+    """
+    One rate once, or as many frames as it has as fast as possible. Returns its figures, measured at the
+    other end.
+    """
     profile, result = lab.folder / "rate.yaml", lab.folder / "rate.json"
+    expected = int(asked * options.rate_seconds / 8 / (size + 24) + 1e-6)
+    length = ["--fast", "--count", expected] if fast else ["--duration", f"{options.rate_seconds:g} s"]
     profile.write_text(f"streams:\n  - {{name: rate, rate: {asked} bit/s, size: {size}}}\n")
     clocks = laboratory.Clocks()
     clocks.start()
@@ -185,9 +192,8 @@ def run_rate(bench, laboratory, lab, options, asked, size):
     status, output, lost = run_worker(
         bench, options,
         [*lab.exec("box"), options.weirgen, "send", profile, "--port",
-         "net_af_packet0,iface=out0,blocksz=65536,framecnt=1024", "--quiet", "--json", result, "--duration",
-         f"{options.rate_seconds:g} s", "--catch-up", CATCH_UP, "--pages", options.pages, "--worker", options.worker, "--control",
-         options.control], 120)
+         "net_af_packet0,iface=out0,blocksz=65536,framecnt=1024", "--quiet", "--json", result, *length,
+         "--catch-up", CATCH_UP, "--pages", options.pages, "--worker", options.worker, "--control", options.control], 120)
     if not result.exists():
         raise bench.Failed(f"weirgen: exit status {status}: {output}")
     if capture.running():
@@ -198,10 +204,12 @@ def run_rate(bench, laboratory, lab, options, asked, size):
     told = json.loads(result.read_text())
     result.unlink()
     frames = list(laboratory.read_pcap(capture.path))
+    if len(frames) < 2:
+        raise bench.Failed(f"{len(frames)} frames came at {asked} bit/s: {capture.text()}")
     span_ns = clocks.to_raw(frames[-1].ns) - clocks.to_raw(frames[0].ns)
     measured = sum(frame.wire for frame in frames[1:]) * 8e9 / span_ns
     return {"asked_bit_s": asked, "frame_bytes": size, "sent_frames": told["frames"], "received_frames": len(frames),
-            "expected_frames": int(asked * options.rate_seconds / 8 / (size + 24) + 1e-6), "measured_bit_s": measured,
+            "expected_frames": expected, "measured_bit_s": measured,
             "error": measured / asked - 1, "behind_max_ns": told["behind_max_ns"],
             "given_up_ns": told["given_up_ns"], "exit_status": status, "lost_share": lost,
             "capture_dropped": int(dropped[1]) if dropped else 0}
@@ -213,9 +221,9 @@ def is_exact(result):
         result["sent_frames"] == result["expected_frames"] == result["received_frames"])
 
 
-def take_turns(run):
+def take_turns(run, tries=RATE_TRIES):
     """The first turn that is exact, or inexact without a disturbance: that is the verdict. Returns its figures."""
-    for turn in range(RATE_TRIES):
+    for turn in range(tries):
         result = run()
         disturbed = result["lost_share"] > RATE_LOST_MAX or result["capture_dropped"] > 0
         result["turns"] = turn + 1
@@ -225,24 +233,79 @@ def take_turns(run):
     return result
 
 
+def find_fastest(run, kept, most_bit_s):
+    """
+    Doubles a rate that is kept until one isn't, then goes to the middle of the two until they are near. run(rate):
+    figures with a verdict. Returns the rates that were kept, in ascending order, and the least that wasn't.
+    """
+    found, missed = [kept], None
+    while missed is None or missed["asked_bit_s"] > FASTEST_STEP * found[-1]["asked_bit_s"]:
+        low = found[-1]["asked_bit_s"]
+        rate = min(2 * low, most_bit_s) if missed is None else int(float(f"{(low * missed['asked_bit_s']) ** 0.5:.3g}"))
+        if rate == low:
+            break
+        result = run(rate)
+        if result["verdict"] == "exact":
+            found.append(result)
+        else:
+            missed = result
+    return found, missed
+
+
+def search(run, run_unpaced, kept, most_bit_s):
+    """
+    Finds the fastest. Where a rate was missed that is below what comes without a pace, others were busy, and it
+    goes on from there. Returns the rates that were kept, and what is known of the fastest.
+    """
+    found, unpaced = [kept], None
+    for _ in range(FASTEST_ROUNDS):
+        more, missed = find_fastest(run, found[-1], most_bit_s)
+        found += more[1:]
+        if missed is None:
+            break
+        unpaced = max(unpaced or 0, run_unpaced(missed["asked_bit_s"])["measured_bit_s"])
+        if missed["asked_bit_s"] > unpaced:
+            break
+    return found, {"kept": found[-1], "missed": missed, "unpaced_bit_s": unpaced}
+
+
 def measure_rates(bench, options):
-    """Each rate. Returns a list of figures."""
+    """Each rate, and the fastest. Returns a list of figures, and what is known of the fastest or None."""
     sys.path.insert(0, str(ROOT / "tests/e2e"))
     os.environ.setdefault("WEIR_BUILD", options.build)
     import lab as laboratory  # pylint: disable=import-outside-toplevel
 
-    results = []
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
         lab = laboratory.Lab(Path(folder))
+
+        def run(asked, size, fast=False):
+            return run_rate(bench, laboratory, lab, options, asked, size, fast)
         try:
             lab.wire("internet", "net0", "out0")
-            for asked, size in RATES:
-                if asked <= options.fastest * 1e6:
-                    results.append(take_turns(
-                        lambda rate=asked, bytes_=size: run_rate(bench, laboratory, lab, options, rate, bytes_)))
+            most_bit_s = int(options.fastest * 1e6)
+            results = [take_turns(lambda rate=asked, bytes_=size: run(rate, bytes_))
+                       for asked, size in RATES if asked <= most_bit_s]
+            if not results or results[-1]["verdict"] != "exact":
+                return results, None
+            size = results[-1]["frame_bytes"]
+            found, fastest = search(lambda rate: take_turns(lambda: run(rate, size), FASTEST_TRIES),
+                                    lambda rate: run(rate, size, True), results[-1], most_bit_s)
         finally:
             lab.close()
-    return results
+    return results[:-1] + found, fastest
+
+
+def print_fastest(fastest):
+    """What the machine does at most."""
+    kept, missed = fastest["kept"], fastest["missed"]
+    print(f"\nThe fastest rate kept: {kept['asked_bit_s'] / 1e6:.0f} Mbit/s, {100 * kept['error']:+.3f}% off.", end="")
+    if missed is None:
+        print(" None above it was tried.")
+        return
+    print(f" {missed['asked_bit_s'] / 1e6:.0f} Mbit/s was not: {missed['measured_bit_s'] / 1e6:.0f} Mbit/s came.\n"
+          f"As fast as possible, without a pace, {fastest['unpaced_bit_s'] / 1e6:.0f} Mbit/s came.")
+    if missed["asked_bit_s"] <= fastest["unpaced_bit_s"]:
+        print("So others were busy there, or its pace is what holds it: an idle machine tells.")
 
 
 def print_rates(options, results):
@@ -278,8 +341,11 @@ def main(bench, arguments):
             print("\nRates: not measured: that needs root, for network namespaces.")
             good = False
         elif options.only != "speed":
-            report["rates"] = measure_rates(bench, options)
+            report["rates"], fastest = measure_rates(bench, options)
             good = print_rates(options, report["rates"]) and good
+            if fastest:
+                print_fastest(fastest)
+                report["fastest"] = fastest
         if options.json:
             with open(options.json, "w", encoding="ascii") as file:
                 json.dump(report, file, indent=2)

@@ -43,6 +43,57 @@ def test_a_rate_that_is_off(wrong, capsys):
     assert "1 rates were not measured" in capsys.readouterr().out
 
 
+def machine(most_bit_s, asked=None):
+    """One that keeps each rate up to its most. Tells which were asked of it."""
+    def run(rate):
+        if asked is not None:
+            asked.append(rate)
+        came = min(rate, most_bit_s)
+        return {**RIGHT, "asked_bit_s": rate, "measured_bit_s": came, "error": came / rate - 1, "lost_share": 0.5,
+                "verdict": "exact" if came == rate else "not measured"}
+    return run
+
+
+@pytest.mark.parametrize("most", [1_000_000_000, 1_010_000_000, 2_000_000_000, 6_543_000_000, 99_999_000_000])
+def test_the_fastest(most):
+    """Whatever the machine does at most, a rate that is nearly it is found, in few steps."""
+    asked, start = [], machine(most)(1_000_000_000)
+    found, missed = bench_generator.find_fastest(machine(most, asked), start, 10 ** 12)
+    kept = [result["asked_bit_s"] for result in found]
+    assert found[0] is start and kept == sorted(set(kept)) and len(asked) <= 7 + 5
+    assert kept[-1] <= most < missed["asked_bit_s"] <= 1.06 * kept[-1]
+
+
+def test_the_fastest_of_a_busy_machine():
+    """A rate that others made it miss is tried again where more than that comes without a pace."""
+    start, most = machine(10 ** 13)(1_000_000_000), [1_900_000_000]
+
+    def run_unpaced(_):
+        most[0] = 6_000_000_000  # the others are done
+        return {"measured_bit_s": 7e9}
+    found, fastest = bench_generator.search(lambda rate: machine(most[0])(rate), run_unpaced, start, 10 ** 12)
+    kept = [result["asked_bit_s"] for result in found]
+    assert 6_000_000_000 / 1.06 <= kept[-1] <= 6_000_000_000 and kept == sorted(set(kept)) and found[0] is start
+    assert fastest == {"kept": found[-1], "missed": fastest["missed"], "unpaced_bit_s": 7e9}
+    first, _ = bench_generator.search(machine(1_900_000_000), lambda rate: {"measured_bit_s": 1.9e9}, start, 10 ** 12)
+    assert 1_900_000_000 / 1.06 <= first[-1]["asked_bit_s"] <= 1_900_000_000
+
+
+def test_none_faster_than_was_allowed(capsys):
+    start = machine(10 ** 13)(1_000_000_000)
+    for most, rates in ((3_000_000_000, [10 ** 9, 2 * 10 ** 9, 3 * 10 ** 9]), (1_000_000_000, [10 ** 9])):
+        found, missed = bench_generator.find_fastest(machine(10 ** 13), start, most)
+        assert ([result["asked_bit_s"] for result in found], missed) == (rates, None)
+    bench_generator.print_fastest({"kept": found[-1], "missed": None, "unpaced_bit_s": None})
+    assert "The fastest rate kept: 1000 Mbit/s, +0.000% off. None above it was tried." in capsys.readouterr().out
+    found, missed = bench_generator.find_fastest(machine(1_500_000_000), start, 10 ** 12)
+    bench_generator.print_fastest({"kept": found[-1], "missed": missed, "unpaced_bit_s": 1.6e9})
+    told = capsys.readouterr().out
+    assert "1500 Mbit/s came.\n" in told and "1600 Mbit/s came.\n" in told and "others were busy" in told
+    bench_generator.print_fastest({"kept": found[-1], "missed": missed, "unpaced_bit_s": 1.5e9})
+    assert "others" not in capsys.readouterr().out
+
+
 def speeds(**values):
     """Cycles a frame of five runs of each; None: a disturbed one of 1,000."""
     results = {}

@@ -78,6 +78,11 @@ GENERATOR = {
          "measured_bit_s": 10_000_100.0, "error": 0.00001, "verdict": "exact"},
         {"asked_bit_s": 1_000_000_000, "frame_bytes": 1514, "sent_frames": 325_097, "received_frames": 325_000,
          "measured_bit_s": 990_000_000.0, "error": -0.01, "verdict": "NOT exact"}],
+    "fastest": {"kept": {"asked_bit_s": 5_660_000_000, "frame_bytes": 1514, "sent_frames": 9, "received_frames": 9,
+                         "measured_bit_s": 5_660_100_000.0, "error": 0.00002, "verdict": "exact"},
+                "missed": {"asked_bit_s": 6_000_000_000, "frame_bytes": 1514, "sent_frames": 9, "received_frames": 9,
+                           "measured_bit_s": 5_700_000_000.0, "error": -0.05, "verdict": "not measured"},
+                "unpaced_bit_s": 6_100_000_000.0},
     "speed": {"testpmd txonly": {"values": [60.0, 62.5], "disturbed": 0, "measured": True, "median": 61.0,
                                  "times_testpmd_frames": 1},
               "weirgen fixed": {"values": [55.0, 57.5], "disturbed": 1, "measured": False, "median": 56.0,
@@ -168,7 +173,8 @@ def test_all(page):
                   "99.80 %: 4.99 MB of 5 MB", "100.10 %: 1.001 kB of 1 kB", "77.57 %: 6.823 MB of 8.796 MB", "needs signatures",
                   "+4.000 %", "+5.120 %", "50\u00a0min 3\u00a0s", "never", "we watch it", "40.0 cycles, 2.35 x io", "2.5 x io: asked",
                   "14.6 years (150 TBW)", "latency", "30 µs", "standard deviation (µs)", "56.0 cycles, 1.09 x testpmd&#x27;s frames, on a busy machine", "-1.000 %", ">NOT exact<", ">7<",
-                  "generator: 1 of 2 rates were exact", "tricks: a, b"):
+                  "generator: 1 of 2 rates were exact", "The fastest rate kept is 5.66 Gbit/s, +0.002 % off; 6 Gbit/s was not: "
+                  "5.7 Gbit/s came, and 6.1 Gbit/s without a pace. So others were busy there, or its pace is what holds it: an idle machine tells.", "tricks: a, b"):
         assert shown in text, shown
     for shown in ("one &lt;a&gt;", "114.3 kB", ">9223372036854775807<"):  # what the generator wrote
         assert shown in text, shown
@@ -206,6 +212,9 @@ def test_who_asked(page):
     assert "asked" not in text.partition("Limits, and the rates that arrived")[2].partition("<h2")[0]
     text = page(generator=GENERATOR)
     assert ">asked</th>" in text and ">measured</th>" in text and ">limit</th>" not in text
+    assert "6.1 Gbit/s without a pace. So others" in text and "5.9 Gbit/s without a pace.</p>" in page(
+        generator=changed(GENERATOR, ("fastest", "unpaced_bit_s"), 5_900_000_000))
+    assert "kept is 5.66 Gbit/s, +0.002 % off; none above" in page(generator=changed(GENERATOR, ("fastest", "missed"), None))
     unsure = changed(GENERATOR, ("rates", 1, "verdict"), "not measured")
     assert '<span class="skip">not measured</span> generator: 1 of 2 rates were exact, 1 could not be measured' \
         in page(generator=unsure)

@@ -53,6 +53,8 @@ ATTACKER = {"compression": Positive, "needs_bytes": Count, "never": bool, "after
 LATENCY = {"count": Count, "min_ns": Count, "p50_ns": Count, "p99_ns": Count, "max_ns": Count, "buckets_to_ns": [Pair]}
 SENT = {"frames": Count, "wire_bytes": Count, "elapsed_ns": Count, "rate_bit_s": Count, "behind_max_ns": Count,
         "given_up_ns": Count, "port_errors": Count, "port_unsent": Count, "cut_short": bool}
+RATE = {"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, "received_frames": Count,
+        "measured_bit_s": Positive, "error": float, "verdict": str}
 KINDS = {
     "redteam": {
         "weir": {"version": Maybe(str), "commit": Maybe(str)}, "policy_digest": Maybe(str), "seed": Count,
@@ -91,8 +93,8 @@ KINDS = {
         "cpu?": str, "started?": str,
         "speed?": Table({"values": [Positive], "disturbed": Count, "measured": bool, "median": Positive,
                          "times_testpmd_frames": Positive, "least?": Positive, "verdict?": str}),
-        "rates?": [{"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, "received_frames": Count,
-                    "measured_bit_s": Positive, "error": float, "verdict": str}],
+        "rates?": [RATE],
+        "fastest?": {"kept": RATE, "missed": Maybe(RATE), "unpaced_bit_s": Maybe(Positive)},
     },
     "weirctl.plan": {
         "file": str, "witness?": str, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,

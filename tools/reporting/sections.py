@@ -274,6 +274,17 @@ def draw_written(inputs: list[Input]) -> tuple[list[Verdict], str]:
 WORDS = {"exact": "pass", "NOT exact": "fail", "not measured": "skip"}
 
 
+def fastest_text(fastest: dict) -> str:
+    kept, missed, unpaced = fastest["kept"], fastest["missed"], fastest["unpaced_bit_s"]
+    text = f"The fastest rate kept is {quantity(kept['asked_bit_s'], RATES)}, {100 * kept['error']:+.3f} % off"
+    if missed is None:
+        return f"{text}; none above it was tried."
+    text += f"; {quantity(missed['asked_bit_s'], RATES)} was not: {quantity(missed['measured_bit_s'], RATES)} came"
+    text += f", and {quantity(unpaced, RATES)} without a pace." if unpaced else "."
+    more = unpaced is not None and missed["asked_bit_s"] <= unpaced
+    return text + (" So others were busy there, or its pace is what holds it: an idle machine tells." if more else "")
+
+
 def draw_generator(inputs: list[Input]) -> tuple[list[Verdict], str]:
     verdicts, parts = [], []
     for item in inputs:
@@ -288,6 +299,8 @@ def draw_generator(inputs: list[Input]) -> tuple[list[Verdict], str]:
                      marked(WORDS[rate["verdict"]], rate["verdict"])] for index, rate in enumerate(rates)]
             parts.append(table([("no.", "n"), ("asked", "n"), ("frame", "n"), ("measured", "n"), ("deviation", "n"),
                                 ("sent", "n"), ("received", "n"), ("verdict", "")], rows))
+            if "fastest" in item.data:
+                parts.append(f'<p class="note">{escape(fastest_text(item.data["fastest"]))}</p>')
             exact = sum(rate["verdict"] == "exact" for rate in rates)
             failed = any(rate["verdict"] == "NOT exact" for rate in rates)
             kind = "fail" if failed else "pass" if exact == len(rates) else "skip"

@@ -299,7 +299,7 @@ test_rewrite(void)
 
 struct extension {
 	uint8_t kind, type, left;
-	uint8_t n; /* addresses, or further 8 bytes of options */
+	uint8_t n; /* addresses, or further 8 bytes of options; type 0xc9: a home address there */
 };
 
 struct chain {
@@ -310,7 +310,7 @@ struct chain {
 struct datagram {
 	uint8_t frame[600];
 	uint32_t bytes; /* of the frame */
-	uint8_t *l4, *segments;
+	uint8_t *l4, *segments, *home;
 	uint8_t rest[DATAGRAM_BYTES]; /* what other fragments have */
 	uint32_t here, rest_bytes;
 	uint8_t *fragment; /* its header, or NULL: all of it is here */
@@ -325,6 +325,7 @@ datagram_is_right(const struct datagram *datagram, int covers)
 {
 	const uint8_t *ip = datagram->frame + 14,
 	              *covered = covers == COVERS_HEADER ? ip + 24 : elsewhere;
+	const uint8_t *source = datagram->home != NULL ? datagram->home : ip + 8;
 	uint8_t all[DATAGRAM_BYTES];
 	uint32_t sum;
 
@@ -332,7 +333,7 @@ datagram_is_right(const struct datagram *datagram, int covers)
 		covered = datagram->segments + 16 * (size_t)covers;
 	memcpy(all, datagram->l4, datagram->here);
 	memcpy(all + datagram->here, datagram->rest, datagram->rest_bytes);
-	sum = sum_bytes(covered, 16, sum_bytes(ip + 8, 16, 0));
+	sum = sum_bytes(covered, 16, sum_bytes(source, 16, 0));
 	return sum_bytes(all, DATAGRAM_BYTES, sum + datagram->protocol + DATAGRAM_BYTES) == 0xffff;
 }
 
@@ -358,6 +359,13 @@ put_extension(struct datagram *datagram, const struct extension *extension, uint
 			memcpy(header + 8 + 16 * (size_t)i, elsewhere, 16);
 			header[8 + 16 * i + 5] = (uint8_t)(5 + i);
 		}
+	}
+	/* Behind padding of 1 and of 5 bytes; room for it is 8 + 16 and more. */
+	if (extension->type == 0xc9) {
+		memcpy(header + 2, (const uint8_t[]){0, 1, 3, 0, 0, 0, 0xc9, 16}, 8);
+		datagram->home = header + 10;
+		memcpy(datagram->home, elsewhere, 16);
+		datagram->home[5] = 8;
 	}
 	*at += 8 + 8 * units;
 }
@@ -402,6 +410,8 @@ static const struct chain chains[] = {
     {{{255}}, COVERS_HEADER},
     {{{0, 0, 0, 0}, {255}}, COVERS_HEADER},
     {{{0, 0, 0, 2}, {60, 0, 0, 1}, {60, 0, 0, 0}, {255}}, COVERS_HEADER},
+    {{{60, 0xc9, 0, 3}, {255}}, COVERS_HEADER},
+    {{{43, 2, 1, 1}, {60, 0xc9, 0, 4}, {44}, {255}}, 0},
     {{{43, 0, 2, 3}, {255}}, 2},
     {{{43, 0, 0, 3}, {255}}, COVERS_HEADER},
     {{{43, 2, 1, 1}, {255}}, 0},
@@ -437,6 +447,7 @@ check_chain(const struct weir_rewrite *rewrite, const struct chain *chain, uint8
 	CU_ASSERT(is_mapped(datagram.frame + 22, false) && is_mapped(datagram.frame + 38, false));
 	for (uint32_t i = 0; i < segments; i++)
 		CU_ASSERT(is_mapped(datagram.segments + 16 * (size_t)i, true));
+	CU_ASSERT(datagram.home == NULL || is_mapped(datagram.home, true));
 	CU_ASSERT(datagram_is_right(&datagram, chain->covers));
 	if (before.fragment == NULL)
 		return;
@@ -460,6 +471,7 @@ test_rewrite_extensions(void)
 	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:505::/48=fd12:304:506::/48"), 0);
 	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:506::/48=fd12:2::/48"), 0);
 	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:507::/48=fd12:70::/48"), 0);
+	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8:508::/48=fd12:8:800::/48"), 0);
 	CU_ASSERT_EQUAL(weir_rewrite_add(&rewrite, "2001:db8::/32=fd00:102::/32"), 0);
 	for (size_t i = 0; i < WEIR_TEST_COUNT(chains); i++)
 		for (size_t k = 0; k < WEIR_TEST_COUNT(protocols); k++)

@@ -20,6 +20,8 @@
 #define ROUTING_SOURCE   0U
 #define ROUTING_HOME     2U
 #define ROUTING_SEGMENTS 4U
+#define OPTION_PAD1      0U
+#define OPTION_HOME      0xc9U
 
 int
 weir_rewrite_parse_mac(const char *text, uint8_t mac[6])
@@ -146,6 +148,7 @@ struct transport {
 	const uint8_t *covered;
 	uint8_t *segments; /* IPv6 addresses of a routing header */
 	uint32_t n_segments;
+	uint8_t *home; /* of a mobile host (RFC 6275): it covers this in place of the source */
 };
 
 static void
@@ -195,6 +198,21 @@ read_routing(struct transport *transport, uint8_t *header)
 		transport->covered = n > 0 ? header + 8 + 16 * (size_t)last : NULL;
 }
 
+/* A home address among the destination options. */
+static void
+read_options(struct transport *transport, uint8_t *header, uint32_t length)
+{
+	uint32_t at = 2;
+
+	while (at + 2 <= length) {
+		uint32_t option = header[at] == OPTION_PAD1 ? 1 : 2U + header[at + 1];
+
+		if (header[at] == OPTION_HOME && option == 18 && at + option <= length)
+			transport->home = header + at + 2;
+		at += option;
+	}
+}
+
 /* Behind extension headers, if there are any. */
 static void
 find_ip6(struct transport *transport, uint8_t *ip, uint32_t bytes)
@@ -216,6 +234,8 @@ find_ip6(struct transport *transport, uint8_t *ip, uint32_t bytes)
 			return;
 		if (next == IPPROTO_ROUTING)
 			read_routing(transport, header);
+		if (next == IPPROTO_DSTOPTS)
+			read_options(transport, header, length);
 		/* Only a first fragment has the checksum, which is that of the whole datagram. */
 		if (next == IPPROTO_FRAGMENT && number_at(header + 2) >> 3 != 0)
 			return;
@@ -266,7 +286,10 @@ rewrite_ip6(const struct weir_rewrite *rewrite, uint8_t *ip, uint32_t bytes)
 	struct transport transport = {0};
 
 	find_ip6(&transport, ip, bytes);
-	rewrite_address(rewrite, true, ip + 8, NULL, &transport);
+	rewrite_address(rewrite, true, ip + 8, NULL,
+	                transport.home == NULL ? &transport : &not_covered);
+	if (transport.home != NULL)
+		rewrite_address(rewrite, true, transport.home, NULL, &transport);
 	rewrite_address(rewrite, true, ip + 24, NULL,
 	                transport.covered == ip + 24 ? &transport : &not_covered);
 	for (uint32_t i = 0; i < transport.n_segments; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * New addresses in captured frames: MAC addresses of all, IP addresses of those that a rule names,
- * in IP headers and IPv6 routing headers, with the checksums that depend on them. A checksum that
- * was wrong stays wrong. Pure functions.
+ * in IP headers, IPv6 routing headers and home address options, with the checksums that depend on
+ * them. A checksum that was wrong stays wrong. Pure functions.
  */
 #ifndef WEIR_TOOLS_WEIRGEN_REWRITE_H
 #define WEIR_TOOLS_WEIRGEN_REWRITE_H

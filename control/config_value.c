@@ -271,17 +271,25 @@ weir_config_get_reason(struct weir_config_report *report, struct weir_config_at 
                        const char *text, char reason[WEIR_RISK_SIZE])
 {
 	size_t length = strlen(text);
-	bool words = false, good = length < WEIR_RISK_SIZE;
+	bool good = length < WEIR_RISK_SIZE, in_word = false;
+	uint32_t words = 0;
 
 	for (size_t i = 0; good && i < length; i++) {
-		words = words || is_alnum(text[i]);
+		bool letter = isalpha((unsigned char)text[i]) != 0;
+
+		words += letter && !in_word;
+		in_word = text[i] != ' ' && (in_word || letter);
 		good = text[i] >= ' ' && text[i] <= '~';
 	}
-	/* Quotes and backslashes would need escapes when it is printed, as in a path. */
-	if (!good || !words || strpbrk(text, "\"\\") != NULL)
+	/*
+	 * Two words: "false", "no" and "0" mean the opposite of a reason. Quotes and backslashes
+	 * would need escapes when it is printed, as in a path.
+	 */
+	if (!good || words < 2 || strpbrk(text, "\"\\") != NULL)
 		return weir_config_refuse(report, &at, text,
-		                          "a reason: one line of at most %u characters of plain "
-		                          "ASCII without double quotes and backslashes",
+		                          "a reason: one line of two words or more and at most "
+		                          "%u characters of plain ASCII without double quotes and "
+		                          "backslashes",
 		                          WEIR_RISK_SIZE - 1);
 	memcpy(reason, text, length + 1);
 	return 0;

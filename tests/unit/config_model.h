@@ -301,11 +301,11 @@ static inline void
 model_reason(struct weir_random *random, char reason[WEIR_RISK_SIZE])
 {
 	static const char letters[] = " !#$%&'()*+,-./0189:;<=>?@AZ[]^_`az{|}~";
-	size_t n = (size_t)weir_random_between(random, 1, WEIR_RISK_SIZE - 1);
+	size_t n = (size_t)weir_random_between(random, 3, WEIR_RISK_SIZE - 1);
 
 	for (size_t i = 0; i < n; i++)
 		reason[i] = letters[weir_random_below(random, sizeof(letters) - 1)];
-	reason[n / 2] = 'x';
+	memcpy(reason, "x y", 3);
 }
 
 /* A valid policy. Free with weir_config_free. */

@@ -157,9 +157,9 @@ test_diff_asset(void)
 	     "a, weights: 1 TB, compression: 2, survive: 1 d",
 	     "- asset: weights 2 TB -> 1 TB\n- asset: compression 1.5 -> 2\n"
 	     "- asset: survive 1 h -> 1 d\n- asset: accept_risk so be it -> none\n"},
-	    {"a, weights: 1 TB, compression: 2, survive: 1 d, accept_risk: one",
-	     "a, weights: 1 TB, compression: 2, survive: 1 d, accept_risk: two",
-	     "+ asset: accept_risk one -> two\n"},
+	    {"a, weights: 1 TB, compression: 2, survive: 1 d, accept_risk: we watch",
+	     "a, weights: 1 TB, compression: 2, survive: 1 d, accept_risk: we know",
+	     "+ asset: accept_risk we watch -> we know\n"},
 	};
 
 	for (size_t i = 0; i < WEIR_TEST_COUNT(cases); i++) {

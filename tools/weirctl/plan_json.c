@@ -178,11 +178,13 @@ cap_traffic_json(const struct weir_plan_report *report, uint32_t budget, uint32_
 {
 	const struct weir_config_cap *cap = &report->config->budgets[budget].caps[i];
 	struct weir_plan_cap_fit fit = weir_plan_traffic_fit(report, budget, i);
-	json_t *json = weir_command_json(json_pack(
-	    "{s:s, s:o, s:o, s:o, s:o, s:b, s:b}", "budget", report->config->budgets[budget].name,
-	    "traffic_bit_s", number(fit.bit_s), "limit_bytes", number(cap->limit_bytes), "window_s",
-	    cap->window_ns == 0 ? json_null() : seconds(cap->window_ns), "left_bytes",
-	    number(fit.left_bytes), "fits", fit.fits, "fits_now", fit.fits_now));
+	json_t *json = weir_command_json(
+	    json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "budget",
+	              report->config->budgets[budget].name, "traffic_bit_s", number(fit.bit_s),
+	              "limit_bytes", number(cap->limit_bytes), "window_s",
+	              cap->window_ns == 0 ? json_null() : seconds(cap->window_ns), "left_bytes",
+	              number(fit.left_bytes), "fits", fit.fits, "fits_now", fit.fits_now,
+	              "fits_if_even", fit.fits_if_even));
 
 	if (cap->window_ns != 0)
 		set(json, "used_bytes", number(fit.used_bytes));

@@ -75,9 +75,12 @@ struct weir_plan_cap_fit {
 	/* How long that lasts if nothing comes back, rounded down; UINT64_MAX: for ever. */
 	uint64_t lasts_ns;
 	bool fits; /* into the window for ever; a lifetime cap for as long as survive says */
-	/* Also at first: a window holds no more than this traffic makes, or it lasts till all is
-	 * back. */
-	bool fits_now;
+	bool fits_now; /* also at first: what is left of a window lasts till all of it is back */
+	/*
+	 * If not, it does as long as what the window holds came evenly: it is no more than this
+	 * traffic would have made. What came at once in it comes back at once, and may be late.
+	 */
+	bool fits_if_even;
 };
 
 struct weir_plan_cap_fit weir_plan_traffic_fit(const struct weir_plan_report *report,

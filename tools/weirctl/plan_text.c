@@ -429,7 +429,8 @@ put_cap(const struct weir_plan_report *report, struct weir_table *table, uint32_
 		weir_table_cell(table, "fits%s%s", fit.lasts_ns == UINT64_MAX ? "" : ": lasts ",
 		                fit.lasts_ns == UINT64_MAX ? "" : duration_down(fit.lasts_ns).text);
 	else if (!fit.fits_now)
-		weir_table_cell(table, "fits, but not now: may be full after %s",
+		weir_table_cell(table, "fits, but %s: may be full after %s",
+		                fit.fits_if_even ? "perhaps not now" : "not now",
 		                duration_down(fit.lasts_ns).text);
 	else
 		weir_table_cell(table, "fits");
@@ -471,7 +472,7 @@ print_traffic(const struct weir_plan_report *report)
 	                                {"VERDICT", false}};
 	char survive[WEIR_QUANTITY_SIZE];
 	struct weir_table *table;
-	uint32_t n_missed = 0, n_missed_now = 0;
+	uint32_t n_missed = 0, n_missed_now = 0, n_missed_surely = 0;
 
 	if (traffic->live)
 		columns[COUNT(columns) - 2] = (struct weir_column){"LEFT NOW", true};
@@ -484,19 +485,24 @@ print_traffic(const struct weir_plan_report *report)
 
 			n_missed += !fit.fits;
 			n_missed_now += !fit.fits_now;
+			n_missed_surely += !fit.fits_if_even;
 		}
 	printf("\nTraffic %s, %s in all, %s:\n",
 	       traffic->live ? "that the running weir has now" : "as given",
 	       weir_format_rate(traffic->total_bit_s).text,
-	       n_missed > 0       ? "DOES NOT FIT"
-	       : n_missed_now > 0 ? "FITS, BUT NOT NOW"
-	                          : "FITS");
+	       n_missed > 0          ? "DOES NOT FIT"
+	       : n_missed_surely > 0 ? "FITS, BUT NOT NOW"
+	       : n_missed_now > 0    ? "FITS, BUT PERHAPS NOT NOW"
+	                             : "FITS");
 	weir_table_print(table, stdout);
 	printf("A lifetime cap has to last for %s, which is what the model is to survive.\n",
 	       weir_quantity_print_duration(report->asset.survive_ns, survive));
-	if (n_missed == 0 && n_missed_now > 0)
+	if (n_missed == 0 && n_missed_surely > 0)
 		printf("A window holds more now than this traffic makes: it may fill before that "
 		       "is back.\n");
+	else if (n_missed == 0 && n_missed_now > 0)
+		printf("A window holds what this traffic would make of it if it came evenly; if "
+		       "most of it came late,\nthe window may fill before that is back.\n");
 	if (traffic->n_unknown > 0)
 		printf("Besides, %s of %u classes that this policy does not have.\n",
 		       weir_format_rate(traffic->unknown_bit_s).text, traffic->n_unknown);

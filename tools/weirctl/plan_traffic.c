@@ -262,8 +262,8 @@ weir_plan_traffic_fit(const struct weir_plan_report *report, uint32_t budget, ui
 	fit.lasts_ns = lasts_ns(fit.left_bytes, fit.bit_s);
 	fit.fits = of->window_ns != 0 ? fit.used_bytes <= of->limit_bytes
 	                              : fit.lasts_ns >= report->asset.survive_ns;
-	fit.fits_now = fit.fits &&
-	               (of->window_ns == 0 || fit.lasts_ns >= counted_ns(of) ||
-	                (fit.left_bytes > 0 && of->limit_bytes - fit.left_bytes <= fit.used_bytes));
+	fit.fits_now = fit.fits && (of->window_ns == 0 || fit.lasts_ns >= counted_ns(of));
+	fit.fits_if_even = fit.fits_now || (fit.fits && fit.left_bytes > 0 &&
+	                                    of->limit_bytes - fit.left_bytes <= fit.used_bytes);
 	return fit;
 }

@@ -291,6 +291,23 @@ def test_over_is_red(page):
     assert '<span class="skip">disturbed</span> cycles a packet' in page(bench=slow)
 
 
+def test_what_a_receiver_cannot_judge(page):
+    """More than the burst was seen, and the receiver can't say how much of it was its own stall: that is no pass."""
+    def drawn(text, colour):
+        return len(re.findall(f'<rect [^>]*fill="{colour}"', text))
+    limit = {"rate_bit_s": 10_000_000, "burst_bytes": 64_000, "excess_bytes": 614_400, "excess_at_least_bytes": 0}
+    held = {"rate_bit_s": 90_000_000, "burst_bytes": 64_000, "excess_bytes": 64_000, "excess_at_least_bytes": 0}
+    text = page(receive={**RECEIVE, "limits": [limit, held], "windows": []})
+    assert ('<li><span class="unjudged">unjudged</span> rates: 1 of 2 limits were held in every window; 1 could not be judged: '
+            "the receiver was kept from its CPU</li>") in text
+    assert '<span class="unjudged">could not be judged</span>' in text and '<span class="pass">held</span>' in text
+    assert [drawn(text, colour) for colour in (chart.UNSURE, chart.COLOURS[0], chart.ALARM)] == [2, 2, 0]
+    over = {**limit, "excess_at_least_bytes": 64_001}
+    text = page(receive={**RECEIVE, "limits": [limit, over], "windows": []})
+    assert '<span class="fail">fail</span> rates: 0 of 2 limits were held in every window; 1 could not be judged' in text
+    assert [drawn(text, colour) for colour in (chart.UNSURE, chart.COLOURS[0], chart.ALARM)] == [2, 0, 2]
+
+
 def test_strange_names(page):
     """Whatever stands in an input is text, and stays inside: long, hostile, odd."""
     evil = "</text><script>alert(1)</script>\u202e\x1b[2J" + "W" * 300

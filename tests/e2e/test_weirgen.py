@@ -253,12 +253,37 @@ def test_receive_judges(wire):
     assert 0 < flow["latency"]["min_ns"] < 1e9
 
 
+def received_unjudged(receiver, wire):
+    """Of a receiver that may be kept from its CPU: no pass where it saw more than the burst, and a line that says why."""
+    seen = received(receiver, wire, 0, 1)
+    judged, = seen["limits"]
+    unjudged = judged["excess_bytes"] > AHEAD
+    assert judged["excess_at_least_bytes"] <= AHEAD and receiver.child.returncode == int(unjudged)
+    assert receiver.text().count("could not be judged: the receiver was kept from its CPU") == int(unjudged)
+    assert ("1 could not be judged" in (wire.folder / "report.html").read_text()) == unjudged
+    return seen
+
+
+def test_receive_says_what_it_cannot_judge(wire):
+    """A burst of ten times what is allowed while the receiver stands still: neither held nor broken."""
+    path = profile(wire, "streams:\n  - {name: burst, rate: 200 Mbit/s, size: 1514, count: 700}\n")
+    receiver = weirgen(wire, "internet", *RECEIVING, "--limit", f"10 Mbit/s + {AHEAD} B", "--count", "700", "--duration",
+                       "30 s", "--json", wire.folder / "result.json", sends=False)
+    receiver.wait_for("receiving on", 20)
+    os.kill(receiver.child.pid, signal.SIGSTOP)
+    send(wire, "send", path)
+    time.sleep(0.7)
+    os.kill(receiver.child.pid, signal.SIGCONT)
+    judged, = received_unjudged(receiver, wire)["limits"]
+    assert judged["excess_bytes"] > 9 * AHEAD and receiver.child.returncode == 1
+
+
 def test_receive_accuses_nobody(wire):
     """A receiver that is kept from its CPU, for far longer than the burst takes, holds nothing against an honest rate."""
     receiver, running = judge(wire, f"20 Mbit/s + {AHEAD} B")
     keep_from_cpu(receiver, 3)
     finish(running, 0, 1)  # it may itself be kept from its CPU
-    seen = received(receiver, wire)
+    seen = received_unjudged(receiver, wire)
     judged, = seen["limits"]
     window, = seen["windows"]
     assert seen["frames"] == sent(wire)["frames"] == 2441 and seen["look_max_ns"] > 100e6
@@ -272,7 +297,7 @@ def test_sender_kept_from_its_cpu(wire):
     keep_from_cpu(running, 3)
     finish(running, 1)
     assert "given up" in running.text() and sent(wire)["given_up_ns"] > 100e6
-    seen = received(receiver, wire)
+    seen = received_unjudged(receiver, wire)
     assert seen["frames"] == sent(wire)["frames"] == 2441
 
 

@@ -9,7 +9,7 @@ FONT = 12  # px
 LINE = 17  # px, of text
 COLOURS = ("#1f5f99", "#c1561c", "#2a7f3f", "#7a3d8f", "#8a6d00", "#00747a", "#a3324e", "#4a4a4a")
 DASHES = ("", "7 3", "2 3", "9 3 2 3")  # so that lines differ in print as well
-INK, PALE, ALARM = "#222222", "#d9d9d9", "#b00020"
+INK, PALE, ALARM, UNSURE = "#222222", "#d9d9d9", "#b00020", "#e0a030"
 
 
 class Line(NamedTuple):

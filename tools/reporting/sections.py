@@ -160,8 +160,10 @@ def receive_shares(item: Input, prefix: str) -> list[Bar]:
         if not burst:
             continue
         slack = limit["excess_bytes"] - limit["excess_at_least_bytes"]
-        out.append(share_bar(f"{prefix}most above {quantity(rate, RATES)} x time in any window, of the burst",
-                             limit["excess_bytes"], burst, slack))
+        bar = share_bar(f"{prefix}most above {quantity(rate, RATES)} x time in any window, of the burst",
+                        limit["excess_bytes"], burst, slack)
+        unsure = limit_verdict(limit, item.data)[0] == "unjudged"
+        out.append(bar._replace(colour=chart.UNSURE, text=f"{bar.text}, could not be judged") if unsure else bar)
         for window in item.data["windows"]:
             most = rate * window["window_ns"] / 8e9 + burst
             out.append(share_bar(f"{prefix}busiest {quantity(window['window_ns'], NANOSECONDS)}, of "
@@ -184,7 +186,8 @@ def draw_headroom(inputs: list[Input]) -> tuple[list[Verdict], str]:
         caption = "Windows: how much of what any window may hold was used"
         parts.append(figure(caption, chart.both(chart.bars, caption, windows, axis, [(100, "allowed")]),
                             "Judged over every window of any length, wherever it starts. Where the clock that stamps frames "
-                            "can be late, a bar may pass 100 % by as much; it is red if it passes by more."))
+                            "can be late, a bar may pass 100 % by as much; it is red if it passes by more. It is "
+                            "yellow where a receiver was kept from its CPU and can't tell whether the limit held."))
     if caps:
         caption = "Caps: how much of each arrived"
         parts.append(figure(caption, chart.both(chart.bars, caption, caps, axis, [(100, "allowed")]),
@@ -206,7 +209,7 @@ def limit_verdict(limit: dict, data: dict) -> tuple[str, str]:
     if data["frames"] == 0:
         return "skip", "nothing came"
     if limit["excess_bytes"] > limit["burst_bytes"]:
-        return "pass", "held, as far as polling tells"
+        return "unjudged", "could not be judged"  # the receiver can't say how much of it was its own stall
     return "pass", "held"
 
 
@@ -243,8 +246,11 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
     failed, judged = kinds.count("fail"), len(kinds) - kinds.count("skip")
     if judged == 0:
         return [], "".join(parts)
-    kind = "fail" if failed else "pass"
-    return [(kind, kind, f"rates: {judged - failed} of {judged} limits were held in every window")], "".join(parts)
+    unsure = kinds.count("unjudged")
+    kind = "fail" if failed else "unjudged" if unsure else "pass"
+    text = f"rates: {kinds.count('pass')} of {judged} limits were held in every window"
+    text += f"; {unsure} could not be judged: the receiver was kept from its CPU" if unsure else ""
+    return [(kind, kind, text)], "".join(parts)
 
 
 def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:

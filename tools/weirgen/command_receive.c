@@ -296,7 +296,33 @@ result_json(struct weir_listen *listen, const struct weir_options *options)
 	    flows_json(listen)));
 }
 
-/* The verdict: by the most that can be held against what was received for certain. */
+/* By the most that can be held against what was received for certain. */
+static enum weir_exit
+judge_limit(const struct weir_listen *listen, const struct weir_limit_option *limit,
+            const struct weir_excess *excess)
+{
+	uint64_t look_max = atomic_load(&listen->counts.look_max);
+
+	if (excess->least > limit->burst_bytes)
+		return weir_command_fail(WEIR_EXIT_FAILED,
+		                         "an interval had at least %" PRIu64
+		                         " bytes more than %s allows: the burst is %" PRIu64,
+		                         excess->least, weir_format_rate(limit->rate_bit_s).text,
+		                         limit->burst_bytes);
+	/* Nobody is accused, and no pass is given. */
+	if (excess->seen > limit->burst_bytes)
+		return weir_command_fail(
+		    WEIR_EXIT_FAILED,
+		    "%s could not be judged: the receiver was kept from its CPU, by up to %s: "
+		    "%" PRIu64 " bytes more were seen in an interval, %" PRIu64
+		    " are certain, and the burst is %" PRIu64,
+		    weir_format_rate(limit->rate_bit_s).text,
+		    weir_format_duration(weir_clock_ns_from_tsc(&listen->station->clock, look_max))
+		        .text,
+		    excess->seen, excess->least, limit->burst_bytes);
+	return WEIR_EXIT_OK;
+}
+
 static enum weir_exit
 judge(struct weir_listen *listen, const struct weir_options *options)
 {
@@ -308,14 +334,11 @@ judge(struct weir_listen *listen, const struct weir_options *options)
 		const struct weir_limit_option *limit = &options->limits[i];
 		struct weir_excess excess = weir_limit_meter_excess(&listen->limits[i]);
 
-		judged = judged || limit->has_burst;
-		if (limit->has_burst && excess.least > limit->burst_bytes)
-			status = weir_command_fail(
-			    WEIR_EXIT_FAILED,
-			    "an interval had at least %" PRIu64
-			    " bytes more than %s allows: the burst is %" PRIu64,
-			    excess.least, weir_format_rate(limit->rate_bit_s).text,
-			    limit->burst_bytes);
+		if (!limit->has_burst)
+			continue;
+		judged = true;
+		if (judge_limit(listen, limit, &excess) != WEIR_EXIT_OK)
+			status = WEIR_EXIT_FAILED;
 	}
 	if (judged && missed > 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED,

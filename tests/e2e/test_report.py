@@ -166,6 +166,7 @@ def test_all(page):
     for line in ('<span class="fail">fail</span> red team: 1 of 3 attacks were held; FAILED: S2; not run: S12',
                  '<span class="pass">pass</span> rates: 1 of 1 limits were held in every window',
                  '<span class="pass">pass</span> cycles a packet: weir one-any takes 2.35 x testpmd io, at most 2.5 is asked',
+                 '<span class="fail">fail</span> sent.json: weirgen failed: of the frames, 7 were not sent',
                  '<span class="skip">risk accepted</span> policy p.yaml: frontier, 3.4 TB, compressed 16 times, '
                  "does not survive 90 d"):
         assert f"<li>{line}</li>" in text
@@ -496,6 +497,21 @@ def test_what_was_missed(page):
     """Nothing is said to hold by frames that were not seen, nor by none."""
     assert "frames were missed" in page(receive={**RECEIVE, "port_missed": 7})
     assert "nothing came" in page(receive={**RECEIVE, "frames": 0})
+
+
+@pytest.mark.parametrize("change, cause", [
+    ({"given_up_ns": 1_000_001}, "the rates asked were not sent: 1 ms of 1 s were given up"), ({"port_unsent": 2}, "of the frames, 2 were not sent"),
+    ({"port_errors": 3}, "of the frames, 3 were not sent"), ({"cut_short": True}, "it was cut short"),
+    ({"ok": False}, "not all of the frames came back from a port that is a loop"), ({"given_up_ns": 1_000_000}, None), ({"given_up_ns": 9_000_000, "fast": True}, None),
+    ({"cut_short": True, "endless": True}, None)])
+def test_failed_generator(page, change, cause):
+    """Where weirgen ended with 1, the page says so, and why; what was asked stands beside what was sent."""
+    good = {**SENT, "given_up_ns": 0, "port_errors": 0, "port_unsent": 0, "asked_bit_s": 125_000_000, "ok": True, "fast": False, "endless": False}
+    text = page(sent=good, replayed={**good, **change, "kind": "weirgen.replay"})
+    summary = text.partition("<ul>")[2].partition("</ul>")[0]
+    assert summary == (f'<li><span class="fail">fail</span> replayed.json: weirgen failed: {cause}</li>' if cause else "")
+    assert text.count('<span class="fail">fail</span>') == (2 if cause else 0)
+    assert ">125 Mbit/s<" in text and (">as fast as possible<" in text) == ("fast" in change)
 
 
 def test_slow_generator(page):

@@ -372,6 +372,25 @@ def test_memif_late(lab):
     memif(lab, FIXED.replace("size:", "start: 1 s, size:") % ("1 Gbit/s", 300), "--count", "500", busy=True)
 
 
+STREAM = "  - {name: %s, size: 60, rate: %s}\n"
+
+
+@pytest.mark.parametrize("streams, arguments, asked, status", [
+    (STREAM % ("a", "7 Mbit/s") + STREAM % ("b", "5 Mbit/s"), ["--catch-up", "5 s"], 12_000_000, 0),
+    (STREAM % ("a", "7 Mbit/s") + STREAM % ("b", "5 Mbit/s, start: 1 ms"), ["--catch-up", "5 s"], None, 0),
+    (STREAM % ("a", "7 Mbit/s"), ["--fast", "--count", "10"], None, 0), (STREAM % ("a", "400 Gbit/s"), [], 400_000_000_000, 1)])
+def test_what_was_asked(lab, streams, arguments, asked, status):
+    """The result tells the rate that was asked, and whether it was sent; a page of it too."""
+    running = sender(lab, "send", profile(lab, f"duration: 20 ms\nstreams:\n{streams}"), *arguments, port="net_null0")
+    finish(running, status)
+    told = sent(lab)
+    assert (told["asked_bit_s"], told["ok"], told["fast"], told["endless"]) == (asked, status == 0, "--fast" in arguments, False)
+    laboratory.run(REPORT, lab.folder / "sent.json", "-o", lab.folder / "report.html")
+    page = (lab.folder / "report.html").read_text()
+    assert ("weirgen failed: the rates asked were not sent: " in page) == (status == 1)
+    assert asked is None or f">{asked / 1e6:.6g} Mbit/s<" in page
+
+
 def test_ring(lab):
     """A ring is a loop: what is sent comes back, more than the ring holds."""
     told = send(lab, "send", profile(lab, FIXED % ("100 Mbit/s", 300)), "--count", "20000", port="net_ring0")

@@ -253,16 +253,40 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
     return [(kind, kind, text)], "".join(parts)
 
 
+GIVEN_UP_PARTS = 1000  # more than this part of the time, and the rates asked were not sent
+
+
+def sent_causes(data: dict) -> list[str]:
+    """Why it is no pass, as weirgen's own exit status."""
+    causes = []
+    if data["given_up_ns"] > data["elapsed_ns"] // GIVEN_UP_PARTS and not data.get("fast", False):
+        causes.append(f"the rates asked were not sent: {quantity(data['given_up_ns'], NANOSECONDS)} of "
+                      f"{quantity(data['elapsed_ns'], NANOSECONDS)} were given up")
+    unsent = data["port_errors"] + data["port_unsent"]
+    causes += [f"of the frames, {unsent} were not sent"] if unsent else []
+    if data["cut_short"] and not data.get("endless", False):
+        causes.append("it was cut short")
+    if not causes and not data.get("ok", True):
+        causes.append("not all of the frames came back from a port that is a loop")
+    return causes
+
+
 def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:
-    rows = []
+    verdicts, rows = [], []
     for item in inputs:
-        data = item.data
+        data, causes = item.data, sent_causes(item.data)
+        kind = "fail" if causes else "pass"
+        if causes:
+            verdicts.append((kind, kind, f"{item.name}: weirgen failed: {'; '.join(causes)}"))
         unsent = data["port_errors"] + data["port_unsent"]
-        rows.append([escape(item.name), str(data["frames"]), quantity(data["wire_bytes"], BYTES), mbit(data["rate_bit_s"]),
+        asked = "as fast as possible" if data.get("fast") else mbit(data["asked_bit_s"]) if data.get("asked_bit_s") else "-"
+        rows.append([escape(item.name), str(data["frames"]), quantity(data["wire_bytes"], BYTES), asked, mbit(data["rate_bit_s"]),
                      quantity(data["behind_max_ns"], NANOSECONDS), quantity(data["given_up_ns"], NANOSECONDS),
-                     str(unsent) if unsent == 0 else marked("fail", str(unsent)), "yes" if data["cut_short"] else "no"])
-    return [], table([("file", ""), ("frames", "n"), ("on the wire", "n"), ("sent at", "n"), ("behind, at most", "n"),
-                      ("given up", "n"), ("of the frames, not sent", "n"), ("stopped", "")], rows)
+                     str(unsent) if unsent == 0 else marked("fail", str(unsent)), "yes" if data["cut_short"] else "no",
+                     marked(kind)])
+    return verdicts, table([("file", ""), ("frames", "n"), ("on the wire", "n"), ("asked", "n"), ("sent at", "n"),
+                            ("behind, at most", "n"), ("given up", "n"), ("of the frames, not sent", "n"), ("stopped", ""),
+                            ("verdict", "")], rows)
 
 
 def draw_written(inputs: list[Input]) -> tuple[list[Verdict], str]:

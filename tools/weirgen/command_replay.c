@@ -37,7 +37,8 @@ report(const void *context, const struct weir_options *options,
 		       skipped.oversize, skipped.runts, skipped.cut);
 	if (options->json == NULL)
 		return status;
-	json = weir_result_transmit_json("weirgen.replay", transmit, errors);
+	json = weir_result_transmit_json("weirgen.replay", transmit, errors, options->rate_bit_s,
+	                                 status);
 	json_object_set_new(
 	    json, "skipped",
 	    weir_result_json(json_pack("{s:I, s:I}", "oversize", (json_int_t)skipped.oversize,

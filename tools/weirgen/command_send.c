@@ -63,6 +63,25 @@ has_end(const struct weir_profile *profile)
 	return all;
 }
 
+/* The sum of the rates, where each stream has one from the start to the end; else 0. */
+static uint64_t
+asked_bit_s(const struct weir_profile *profile)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < profile->n_streams; i++) {
+		const struct weir_profile_stream *stream = &profile->streams[i];
+		const struct weir_profile_step *step = &stream->steps[0];
+		bool one = stream->sessions.count == 0 && stream->n_steps == 1 &&
+		           step->from_bit_s == step->to_bit_s && (step->ns == 0 || stream->repeat);
+
+		if (!one || stream->start_ns > 0 || (stream->count > 0 && profile->n_streams > 1))
+			return 0;
+		sum += step->from_bit_s;
+	}
+	return sum;
+}
+
 static json_t *
 streams_json(const struct weir_profile *profile, const struct weir_generated_totals *totals,
              uint32_t first_flow)
@@ -244,7 +263,8 @@ report(const void *context, const struct weir_options *options,
 		print_streams(profile, totals);
 	if (options->json == NULL)
 		return status;
-	json = weir_result_transmit_json("weirgen.send", transmit, errors);
+	json = weir_result_transmit_json("weirgen.send", transmit, errors, asked_bit_s(profile),
+	                                 status);
 	json_object_set_new(json, "seed", json_integer((json_int_t)profile->seed));
 	json_object_set_new(json, "streams", streams_json(profile, totals, options->first_flow));
 	return weir_result_write(json, options) == WEIR_EXIT_OK ? status : WEIR_EXIT_FAILED;

@@ -125,14 +125,19 @@ cycles_a_frame(const struct weir_transmit *transmit)
 
 json_t *
 weir_result_transmit_json(const char *kind, const struct weir_transmit *transmit,
-                          uint64_t port_errors)
+                          uint64_t port_errors, uint64_t asked_bit_s, enum weir_exit status)
 {
 	const struct weir_transmit_counts *counts = &transmit->counts;
 	uint64_t ns = weir_transmit_elapsed_ns(transmit), wire = atomic_load(&counts->wire_bytes);
+	bool rate = asked_bit_s > 0 && !transmit->config.fast;
+	json_t *asked = rate ? json_integer((json_int_t)asked_bit_s) : json_null();
 
 	return weir_result_json(json_pack(
-	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:f, s:b, s:I}",
-	    "kind", kind, "frames", (json_int_t)atomic_load(&counts->frames), "frame_bytes",
+	    "{s:s, s:b, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, "
+	    "s:f, s:b, s:I}",
+	    "kind", kind, "ok", (int)(status == WEIR_EXIT_OK), "fast", (int)transmit->config.fast,
+	    "endless", (int)transmit->config.endless, "asked_bit_s", asked, "frames",
+	    (json_int_t)atomic_load(&counts->frames), "frame_bytes",
 	    (json_int_t)atomic_load(&counts->frame_bytes), "wire_bytes", (json_int_t)wire,
 	    "elapsed_ns", (json_int_t)ns, "rate_bit_s", (json_int_t)weir_result_rate(wire, ns),
 	    "behind_max_ns", (json_int_t)(atomic_load(&counts->behind_max) / WEIR_TICKS_PER_NS),

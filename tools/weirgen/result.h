@@ -30,9 +30,13 @@ weir_result_run(const struct weir_options *options, uint32_t mtu_bytes,
                                          const struct weir_transmit *transmit),
                 const void *context);
 
-/* What every transmission has in its JSON, with its kind. */
+/*
+ * What every transmission has in its JSON, with its kind. asked_bit_s: 0 where no one rate was
+ * asked. status: that which weir_result_transmit_print gave.
+ */
 json_t *weir_result_transmit_json(const char *kind, const struct weir_transmit *transmit,
-                                  uint64_t port_errors);
+                                  uint64_t port_errors, uint64_t asked_bit_s,
+                                  enum weir_exit status);
 
 /* The lines that a transmission ends with, and the exit status that follows. */
 enum weir_exit weir_result_transmit_print(const struct weir_transmit *transmit,

@@ -134,6 +134,9 @@ def test_a_weir_that_is_given(pair):
     assert (told["kind"], told["seed"], told["policy_digest"]) == ("redteam", 7, digest)
     assert told["counts"] == {"pass": 3, "fail": 0, "skip": 1, "unjudged": 0}
     assert {one["id"]: one["verdict"] for one in told["scenarios"]} == {"S1": "pass", "S4": "skip", "S6": "pass", "S9": "pass"}
+    # What nobody chose is named, so that nobody takes four for all.
+    every = re.findall(r"^S\w+", redteam("--list").stdout, re.MULTILINE)
+    assert [one for one in every if one not in told["not_chosen"]] == ["S1", "S4", "S6", "S9"] and len(told["not_chosen"]) == len(every) - 4
     for one in told["scenarios"]:
         assert one["why"] if one["verdict"] == "skip" else one["asked"] and one["measured"] and one["checks"], one
     series, = told["scenarios"][0]["series"]
@@ -293,7 +296,8 @@ def test_evidence_of_an_interrupted_run(number, tmp_path):
     assert told["counts"] == {"pass": 0, "fail": 0, "skip": 1, "unjudged": 3} and told["seed"] == 5
     assert sorted(os.listdir(tmp_path)) == ["mute.sock", "told.json"]
     laboratory.run(laboratory.REPOSITORY / "tools/report", "-o", out, path)
-    assert "0 of 4 attacks were held; could not be judged: S5, S6, S7; not run: S4" in out.read_text()
+    every = len(told["scenarios"]) + len(told["not_chosen"])
+    assert f"0 of {every} attacks were held; could not be judged: S5, S6, S7; not run: S4, S1, S2, " in out.read_text()
 
 
 FIGHT = """

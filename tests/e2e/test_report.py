@@ -197,6 +197,23 @@ def test_verdict_of_the_red_team(page, verdicts, kind, text):
         assert shown.count(f'<div><span class="{word}">{word}</span></div>') == verdicts.count(word)
 
 
+def test_attacks_that_were_not_chosen(page):
+    """Part of the attacks is not all of them: those that were not asked for are named with those that could not run."""
+    text = page(redteam={**REDTEAM, "scenarios": REDTEAM["scenarios"][::2], "not_chosen": ["S2", "S<5>"]})
+    assert '<li><span class="pass">pass</span> red team: 1 of 4 attacks were held; not run: S12, S2, S&lt;5&gt;</li>' in text
+
+
+@pytest.mark.parametrize("witness, trust", [
+    ("none", ", as long as nobody puts an older copy of the ledger back: there is no witness"), ("tpm", ""),
+    ("file", ", as long as nobody puts older copies of the ledger and of its witness, a file, back together")])
+def test_what_survival_rests_on(page, witness, trust):
+    """A pass says in the same line what the ledger's word rests on."""
+    text = page(plan={**PLAN, "survives": True, "witness": witness})
+    assert f"<li><span class=\"pass\">pass</span> policy p.yaml: frontier, 3.4 TB, compressed 16 times, survives 90 d{trust}</li>" in text
+    assert ("All this holds as long as" in text) == (trust != "")
+    assert "does not survive 90 d</li>" in page(plan={**PLAN, "witness": witness})
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_one(page, name):
     """What is missing is left out, with a sentence on how to make it."""

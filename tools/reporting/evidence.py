@@ -59,7 +59,7 @@ RATE = {"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, 
 KINDS = {
     "redteam": {
         "weir": {"version": Maybe(str), "commit": Maybe(str)}, "policy_digest": Maybe(str), "seed": Count,
-        "started": str, "scenarios": [SCENARIO],
+        "started": str, "scenarios": [SCENARIO], "not_chosen?": [str],
     },
     "bench": {
         "tsc_hz": Positive, "huge_pages": bool, "burst": Positive, "frame_bytes": Positive, "cpu?": str, "started?": str,

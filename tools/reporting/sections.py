@@ -67,10 +67,12 @@ def draw_redteam(inputs: list[Input]) -> tuple[list[Verdict], str]:
         counts = {word: [one["id"] for one in scenarios if one["verdict"] == word]
                   for word in ("pass", "fail", "skip", "unjudged")}
         kind = "fail" if counts["fail"] else "unjudged" if counts["unjudged"] else "pass" if counts["pass"] else "fail"
-        text = f"{len(counts['pass'])} of {len(scenarios)} attacks were held"
+        known = len(scenarios) + len(item.data.get("not_chosen", []))
+        text = f"{len(counts['pass'])} of {known} attacks were held"
         text += f"; FAILED: {', '.join(counts['fail'])}" if counts["fail"] else ""
         text += f"; could not be judged: {', '.join(counts['unjudged'])}" if counts["unjudged"] else ""
-        text += f"; not run: {', '.join(counts['skip'])}" if counts["skip"] else ""
+        not_run = counts["skip"] + item.data.get("not_chosen", [])
+        text += f"; not run: {', '.join(not_run)}" if not_run else ""
         verdicts.append((kind, kind, labelled(inputs, item, f"red team: {text}")))
         rows = []
         for one in scenarios:
@@ -482,8 +484,8 @@ def apart(first: float, second: float) -> tuple[str, str]:
     return texts if texts[0] != texts[1] or first == second else (f"{first} B", f"{second} B")
 
 
-TRUST = {"none": "as long as nobody puts an older copy of the ledger back: there is no witness.",
-         "file": "as long as nobody puts older copies of the ledger and of its witness, a file, back together."}
+TRUST = {"none": "as long as nobody puts an older copy of the ledger back: there is no witness",
+         "file": "as long as nobody puts older copies of the ledger and of its witness, a file, back together"}
 
 
 def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
@@ -495,7 +497,9 @@ def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
                f"{number(asset['compression'])} times, {'survives' if data['survives'] else 'does not survive'} {survive}"
         risk = asset["accept_risk"]
         kind = "pass" if data["survives"] else "skip" if risk else "fail"
-        verdicts.append((kind, {"pass": "pass", "skip": "risk accepted", "fail": "fail"}[kind], text))
+        trust = TRUST.get(data.get("witness", ""))
+        verdicts.append((kind, {"pass": "pass", "skip": "risk accepted", "fail": "fail"}[kind],
+                         f"{text}, {trust}" if trust and data["survives"] else text))
         attackers = data["paths"][0]["attackers"] if data["paths"] else []
         columns = [("path", "")] + [(f"{number(at['compression'])}x", "n") for at in attackers]
         rows = [[escape(f"{path['kind']} {path['name'] or ''}".strip())] + [unbroken(escape(when_text(at))) for at in path["attackers"]]
@@ -504,8 +508,7 @@ def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
         head = f"<h3>{escape(item.name)}</h3><p>{escape(text[0].upper() + text[1:])}: by then up to " \
                f"{escape(leaves)} can leave, and an attacker needs {escape(needs)}.</p>"
         head += '<p class="note">Assumed: the policy says nothing of what it protects.</p>' if asset["assumed"] else ""
-        trust = TRUST.get(data.get("witness", ""))
-        head += f'<p class="note">All this holds {escape(trust)}</p>' if trust else ""
+        head += f'<p class="note">All this holds {escape(trust)}.</p>' if trust else ""
         head += f'<p><span class="fail">Risk accepted</span>, says the policy: {escape(risk)}</p>' if risk else ""
         parts.append(head + table(columns, rows, False))
     note = '<p class="note">When a whole copy can have left at the earliest, by how many times it is compressed.</p>'

@@ -513,6 +513,23 @@ def test_replay_pace(wire):
     assert told["frames"] == 30 and 2.9e9 / 4 <= told["elapsed_ns"] < 2e9
 
 
+@pytest.mark.parametrize("arguments, status", [
+    (["--loop", "0", "--duration", "10 ms"], 2), (["--loop", "3"], 2), ([], 0), (["--loop", "3", "--rate", "1 Mbit/s"], 0),
+    (["--loop", "0", "--fast", "--count", "7"], 0)])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_loop_of_no_time(folder, frames, arguments, status):
+    """Nothing paces the turns of a capture whose frames all have one time: it is not sent as fast as the port takes it."""
+    path, frame = folder / "once.pcap", bytes(12) + b"\x88\xb5" + bytes(46)
+    laboratory.write_pcap(path, [])
+    with open(path, "ab") as file:
+        file.write((b"".join(value.to_bytes(4, "little") for value in (1000, 7, len(frame), len(frame))) + frame) * frames)
+    done = subprocess.run([WEIRGEN, "replay", path, *arguments, "--port", "net_null0", "--quiet", "--catch-up", "1 s"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (status, ""), done.stderr
+    line = f"weirgen: --loop: {path} takes no time as captured: expected --rate or --fast beside it\n"
+    assert done.stderr == line if status else line not in done.stderr
+
+
 @pytest.mark.parametrize("arguments, line", [
     ([], "weirgen: expected a command (see weirgen --help)"),
     (["fly"], "weirgen: fly: expected send, replay, receive or help (see weirgen --help)"),

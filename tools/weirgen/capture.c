@@ -237,6 +237,12 @@ weir_capture_frame_max(const struct weir_capture *capture)
 	return capture->frame_max;
 }
 
+bool
+weir_capture_lasts(const struct weir_capture *capture)
+{
+	return capture->turn_ticks > 0;
+}
+
 uint64_t
 weir_capture_due(const struct weir_capture *capture)
 {

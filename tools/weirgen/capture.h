@@ -44,6 +44,9 @@ struct weir_capture_skipped weir_capture_skipped(const struct weir_capture *capt
 /* Bytes of the longest frame that is sent. */
 uint32_t weir_capture_frame_max(const struct weir_capture *capture);
 
+/* Whether one turn of a loop takes any time: otherwise nothing but the port paces it. */
+bool weir_capture_lasts(const struct weir_capture *capture);
+
 /* As weir_generator_take, but frames are written whole. live is not used. */
 uint32_t weir_capture_take(struct weir_capture *capture, uint64_t until, uint8_t *const frames[],
                            struct weir_taken taken[], uint32_t n);

@@ -80,7 +80,13 @@ weir_command_replay(const struct weir_options *options)
 
 	if (weir_capture_load(options->file, &plan, &capture, error, sizeof(error)) != 0)
 		return weir_command_fail(WEIR_EXIT_USAGE, "%s", error);
-	status = replay(options, capture, plan.mtu_bytes);
+	if (options->loops != 1 && !options->fast && !weir_capture_lasts(capture))
+		status = weir_command_fail(WEIR_EXIT_USAGE,
+		                           "--loop: %s takes no time as captured: expected --rate "
+		                           "or --fast beside it",
+		                           options->file);
+	else
+		status = replay(options, capture, plan.mtu_bytes);
 	weir_capture_free(capture);
 	return status;
 }

@@ -472,6 +472,20 @@ def test_nobody_reads(folder):
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.parametrize("where, cause", [("a closed pipe", "Broken pipe"), ("/dev/full", "No space left on device")])
+@pytest.mark.parametrize("arguments", [["--write", "-"], ["--write", "/dev/null", "--json", "-"]])
+def test_standard_output_is_lost(folder, arguments, where, cause):
+    """One line, which says why."""
+    path = folder / "p.yaml"
+    path.write_text(FIXED % ("10 Mbit/s", 300))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(where if where[0] == "/" else writing, "wb") as output:
+        done = subprocess.run([WEIRGEN, "send", path, "--quiet", "--count", "1000", *arguments], stdin=subprocess.DEVNULL,
+                              stdout=output, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (1, f"weirgen: standard output: {cause}\n")
+
+
 def test_replay_captures(wire):
     """Every frame of every capture that the MTU allows arrives as it is; the rest is counted."""
     capture, visible = laboratory.Capture(wire, "internet", "net0", "captures", 65535), []

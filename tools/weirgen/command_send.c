@@ -180,7 +180,9 @@ write_capture(const struct weir_options *options, pcap_t *pcap, struct weir_gene
 	file = standard ? stdout : fdopen(output.fd, "w");
 	dumper = file == NULL ? NULL : pcap_dump_fopen(pcap, file);
 	status = dumper == NULL ? WEIR_EXIT_FAILED : write_frames(generator, dumper);
-	if (status != WEIR_EXIT_OK && !weir_station_stopped())
+	if (status != WEIR_EXIT_OK && standard)
+		(void)weir_output_lost(errno); /* told at the end */
+	else if (status != WEIR_EXIT_OK && !weir_station_stopped())
 		(void)weir_command_fail(status, "%s: %s", options->output, strerror(errno));
 	if (dumper != NULL && !standard)
 		pcap_dump_close(dumper);

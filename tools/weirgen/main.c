@@ -167,10 +167,12 @@ main(int argc, char **argv)
 	enum weir_exit status = run(argc, argv);
 
 	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout)) {
+	if (fflush(stdout) != 0 || ferror(stdout) || weir_output_lost(0) != 0) {
+		int cause = weir_output_lost(errno);
+
 		/* Where an earlier line was lost, nobody knows any more why. */
 		fprintf(stderr, "weirgen: standard output: %s\n",
-		        errno != 0 ? strerror(errno) : "not all could be written");
+		        cause != 0 ? strerror(cause) : "not all could be written");
 		return WEIR_EXIT_FAILED;
 	}
 	return (int)status;

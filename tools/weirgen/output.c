@@ -109,3 +109,13 @@ weir_output_drop(struct weir_output *output)
 		(void)unlink(output->temporary);
 	output->temporary[0] = '\0';
 }
+
+int
+weir_output_lost(int cause)
+{
+	static int first;
+
+	if (first == 0)
+		first = cause;
+	return first;
+}

@@ -35,4 +35,10 @@ int weir_output_keep(struct weir_output *output) __attribute__((warn_unused_resu
 /* Leaves nothing. */
 void weir_output_drop(struct weir_output *output);
 
+/*
+ * Standard output could not be written, for a cause (an errno): remembers the first, for the one
+ * line at the end of the process. Returns it; 0: none yet.
+ */
+int weir_output_lost(int cause);
+
 #endif

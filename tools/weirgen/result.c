@@ -42,11 +42,10 @@ weir_result_write(json_t *json, const struct weir_options *options)
 	int result = 0;
 
 	if (strcmp(options->json, "-") == 0) {
-		result = write_json(json, stdout) ? 0 : -errno;
+		if (!write_json(json, stdout))
+			result = weir_output_lost(errno != 0 ? errno : EIO); /* told at the end */
 		json_decref(json);
-		return result == 0 ? WEIR_EXIT_OK
-		                   : weir_command_fail(WEIR_EXIT_FAILED, "standard output: %s",
-		                                       strerror(-result));
+		return result == 0 ? WEIR_EXIT_OK : WEIR_EXIT_FAILED;
 	}
 	if (weir_output_open(options->json, options->file, &output, error, sizeof(error)) != 0) {
 		json_decref(json);

@@ -93,7 +93,7 @@ WRITTEN = {
     "kind": "weirgen.write", "frames": 1003, "frame_bytes": 90_180, "wire_bytes": 114_342, "seed": 2 ** 63 - 1, "streams": [
         {"name": "one <a>", "flow": 4, "frames": 1000, "frame_bytes": 90_000, "wire_bytes": 114_000, "stamped": 1000},
         {"name": "two", "flow": 5, "frames": 3, "frame_bytes": 180, "wire_bytes": 342, "stamped": 0}]}
-ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay"}, "written": WRITTEN, "generator": GENERATOR, "redteam": REDTEAM,
+ALL = {"sent": SENT, "replayed": {**SENT, "kind": "weirgen.replay", "skipped": {"oversize": 283, "runt": 1}}, "written": WRITTEN, "generator": GENERATOR, "redteam": REDTEAM,
        "bench": BENCH, "ledger": LEDGER, "smoothness": SMOOTHNESS, "receive": RECEIVE, "plan": PLAN}
 FIGURES = [
     "S4, kill -9 &lt;again&gt; &amp; again: arrived", "Windows: how much of what any window may hold was used",
@@ -177,6 +177,8 @@ def test_all(page):
                   "generator: 1 of 2 rates were exact", "The fastest rate kept is 5.66 Gbit/s, +0.002 % off; 6 Gbit/s was not: "
                   "5.7 Gbit/s came, and 6.1 Gbit/s without a pace. So others were busy there, or its pace is what holds it: an idle machine tells.", "tricks: a, b"):
         assert shown in text, shown
+    assert "replayed.json: left out of the capture were 283 frames over the MTU and 1 of under 14 bytes." in text
+    assert "sent.json: left out" not in text
     for shown in ("one &lt;a&gt;", "114.3 kB", ">9223372036854775807<"):  # what the generator wrote
         assert shown in text, shown
     assert text == page(**ALL)  # the same inputs, the same page

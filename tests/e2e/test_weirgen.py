@@ -13,7 +13,6 @@ from pathlib import Path
 
 import lab as laboratory
 import pytest
-import test_captures
 
 WEIRGEN = laboratory.BUILD / "weirgen"
 REPORT = Path(__file__).parents[2] / "tools/report"
@@ -484,64 +483,6 @@ def test_standard_output_is_lost(folder, arguments, where, cause):
         done = subprocess.run([WEIRGEN, "send", path, "--quiet", "--count", "1000", *arguments], stdin=subprocess.DEVNULL,
                               stdout=output, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (1, f"weirgen: standard output: {cause}\n")
-
-
-def test_replay_captures(wire):
-    """Every frame of every capture that the MTU allows arrives as it is; the rest is counted."""
-    capture, visible = laboratory.Capture(wire, "internet", "net0", "captures", 65535), []
-    for path in test_captures.captures(test_captures.OURS, test_captures.SHARED):
-        frames = test_captures.load(wire, path)
-        tags = [4 if frame[12:14] == b"\x81\x00" else 0 for frame in frames]
-        fit = [frame for frame, tag in zip(frames, tags) if 14 <= len(frame) <= 1514 + tag]
-        oversize = sum(len(frame) > 1514 + tag for frame, tag in zip(frames, tags))
-        if not fit:
-            done = laboratory.run(WEIRGEN, "replay", path, "--port", "net_null0", check=False)
-            assert done.returncode == 2 and "no frame that can be sent" in done.stdout
-            continue
-        told = send(wire, "replay", path, "--rate", "100 Mbit/s", "--quiet")
-        assert told["skipped"] == {"oversize": oversize, "runt": len(frames) - len(fit) - oversize}, path
-        assert told["frames"] == len(fit)
-        # The kernel there drops frames that end within a VLAN tag, before anyone can see them.
-        visible += [(path.name, frame) for frame in fit
-                    if len(frame) >= 20 or frame[12:14] not in (b"\x81\x00", b"\x88\xa8")]
-    arrived = [frame.data for frame in capture.frames()]
-    for number, (name, frame) in enumerate(visible):
-        assert number < len(arrived) and arrived[number] == frame, (name, number, len(arrived), len(visible))
-    assert len(arrived) == len(visible)
-    laboratory.measured(f"weirgen replayed {len(visible)} frames of captures byte for byte")
-
-
-def test_replay_pace(wire):
-    """As captured, and four times as fast, looped."""
-    path = wire.folder / "paced.pcap"
-    frame = bytes(12) + b"\x88\xb5" + bytes(100)
-    with open(path, "wb") as file:
-        laboratory.write_pcap(path, [])
-    with open(path, "ab") as file:
-        for number in range(10):
-            file.write(b"".join(value.to_bytes(4, "little")
-                                for value in (1000 + number // 10, number % 10 * 100000, len(frame), len(frame))))
-            file.write(frame)
-    assert 0.9e9 <= send(wire, "replay", path)["elapsed_ns"] < 2e9
-    told = send(wire, "replay", path, "--speed", "4x", "--loop", "3")
-    assert told["frames"] == 30 and 2.9e9 / 4 <= told["elapsed_ns"] < 2e9
-
-
-@pytest.mark.parametrize("arguments, status", [
-    (["--loop", "0", "--duration", "10 ms"], 2), (["--loop", "3"], 2), ([], 0), (["--loop", "3", "--rate", "1 Mbit/s"], 0),
-    (["--loop", "0", "--fast", "--count", "7"], 0)])
-@pytest.mark.parametrize("frames", [1, 3])
-def test_loop_of_no_time(folder, frames, arguments, status):
-    """Nothing paces the turns of a capture whose frames all have one time: it is not sent as fast as the port takes it."""
-    path, frame = folder / "once.pcap", bytes(12) + b"\x88\xb5" + bytes(46)
-    laboratory.write_pcap(path, [])
-    with open(path, "ab") as file:
-        file.write((b"".join(value.to_bytes(4, "little") for value in (1000, 7, len(frame), len(frame))) + frame) * frames)
-    done = subprocess.run([WEIRGEN, "replay", path, *arguments, "--port", "net_null0", "--quiet", "--catch-up", "1 s"],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (status, ""), done.stderr
-    line = f"weirgen: --loop: {path} takes no time as captured: expected --rate or --fast beside it\n"
-    assert done.stderr == line if status else line not in done.stderr
 
 
 @pytest.mark.parametrize("arguments, line", [

@@ -53,7 +53,8 @@ ATTACKER = {"compression": Positive, "needs_bytes": Count, "never": bool, "after
 LATENCY = {"count": Count, "min_ns": Count, "p50_ns": Count, "p99_ns": Count, "max_ns": Count, "buckets_to_ns": [Pair]}
 SENT = {"frames": Count, "wire_bytes": Count, "elapsed_ns": Count, "rate_bit_s": Count, "behind_max_ns": Count,
         "given_up_ns": Count, "port_errors": Count, "port_unsent": Count, "cut_short": bool,
-        "ok?": bool, "fast?": bool, "endless?": bool, "asked_bit_s?": Maybe(Positive)}
+        "ok?": bool, "fast?": bool, "endless?": bool, "asked_bit_s?": Maybe(Positive),
+        "skipped?": {"oversize": Count, "runt": Count}}
 RATE = {"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, "received_frames": Count,
         "measured_bit_s": Positive, "error": float, "verdict": str}
 KINDS = {

@@ -274,7 +274,7 @@ def sent_causes(data: dict) -> list[str]:
 
 
 def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:
-    verdicts, rows = [], []
+    verdicts, rows, notes = [], [], []
     for item in inputs:
         data, causes = item.data, sent_causes(item.data)
         kind = "fail" if causes else "pass"
@@ -286,9 +286,13 @@ def draw_sent(inputs: list[Input]) -> tuple[list[Verdict], str]:
                      quantity(data["behind_max_ns"], NANOSECONDS), quantity(data["given_up_ns"], NANOSECONDS),
                      str(unsent) if unsent == 0 else marked("fail", str(unsent)), "yes" if data["cut_short"] else "no",
                      marked(kind)])
+        skipped = data.get("skipped", {"oversize": 0, "runt": 0})
+        if skipped["oversize"] + skipped["runt"] > 0:
+            notes.append(f'<p class="note">{escape(item.name)}: left out of the capture were {skipped["oversize"]} frames over '
+                         f'the MTU and {skipped["runt"]} of under 14 bytes.</p>')
     return verdicts, table([("file", ""), ("frames", "n"), ("on the wire", "n"), ("asked", "n"), ("sent at", "n"),
                             ("behind, at most", "n"), ("given up", "n"), ("of the frames, not sent", "n"), ("stopped", ""),
-                            ("verdict", "")], rows)
+                            ("verdict", "")], rows) + "".join(notes)
 
 
 def draw_written(inputs: list[Input]) -> tuple[list[Verdict], str]:

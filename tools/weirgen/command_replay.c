@@ -31,10 +31,6 @@ report(const void *context, const struct weir_options *options,
 	enum weir_exit status = weir_result_transmit_print(transmit, options, errors);
 	json_t *json;
 
-	if (!options->quiet && skipped.oversize + skipped.runts + skipped.cut > 0)
-		printf("left out of the file: %" PRIu64 " frames over the MTU, %" PRIu64
-		       " runts; sent cut: %" PRIu64 "\n",
-		       skipped.oversize, skipped.runts, skipped.cut);
 	if (options->json == NULL)
 		return status;
 	json = weir_result_transmit_json("weirgen.replay", transmit, errors, options->rate_bit_s,
@@ -61,6 +57,21 @@ replay(const struct weir_options *options, struct weir_capture *capture, uint32_
 	return weir_result_run(options, mtu_bytes, &feed, &config, report, capture);
 }
 
+/* What arrives is not all of the file: told also to who wants no lines. */
+static void
+tell_skipped(const struct weir_options *options, const struct weir_capture *capture,
+             uint32_t mtu_bytes)
+{
+	struct weir_capture_skipped skipped = weir_capture_skipped(capture);
+
+	if (skipped.oversize + skipped.runts + skipped.cut > 0)
+		(void)weir_command_fail(WEIR_EXIT_OK,
+		                        "%s: left out: %" PRIu64 " frames over the MTU of %u, "
+		                        "%" PRIu64 " of under 14 bytes; sent cut: %" PRIu64,
+		                        options->file, skipped.oversize, mtu_bytes, skipped.runts,
+		                        skipped.cut);
+}
+
 enum weir_exit
 weir_command_replay(const struct weir_options *options)
 {
@@ -80,13 +91,15 @@ weir_command_replay(const struct weir_options *options)
 
 	if (weir_capture_load(options->file, &plan, &capture, error, sizeof(error)) != 0)
 		return weir_command_fail(WEIR_EXIT_USAGE, "%s", error);
-	if (options->loops != 1 && !options->fast && !weir_capture_lasts(capture))
+	if (options->loops != 1 && !options->fast && !weir_capture_lasts(capture)) {
 		status = weir_command_fail(WEIR_EXIT_USAGE,
 		                           "--loop: %s takes no time as captured: expected --rate "
 		                           "or --fast beside it",
 		                           options->file);
-	else
+	} else {
+		tell_skipped(options, capture, plan.mtu_bytes);
 		status = replay(options, capture, plan.mtu_bytes);
+	}
 	weir_capture_free(capture);
 	return status;
 }

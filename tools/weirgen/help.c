@@ -40,8 +40,9 @@ const char weir_help_send[] =
 
 const char weir_help_replay[] =
     "Sends the frames of a capture (pcap or pcapng) as they were captured.\n"
-    "Frames that the port's MTU is too small for, and those of under 14 bytes, are left out and\n"
-    "counted; of frames that the capture cut off, the part that it has is sent.\n"
+    "Frames that the port's MTU is too small for, and those of under 14 bytes, are left out,\n"
+    "and told on standard error; of frames that the capture cut off, the part that it has is\n"
+    "sent.\n"
     "\n"
     "options:\n"
     "  --speed 2x          so many times as fast as captured, such as 0.5x (default 1x)\n"

@@ -74,7 +74,7 @@ struct weir_plan_cap_fit {
 	uint64_t left_bytes; /* at first */
 	/* How long that lasts if nothing comes back, rounded down; UINT64_MAX: for ever. */
 	uint64_t lasts_ns;
-	bool fits; /* into the window for ever; a lifetime cap for as long as survive says */
+	bool fits;     /* into the window for ever; a lifetime cap for as long as survive says */
 	bool fits_now; /* also at first: what is left of a window lasts till all of it is back */
 	/*
 	 * If not, it does as long as what the window holds came evenly: it is no more than this

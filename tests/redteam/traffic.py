@@ -96,7 +96,11 @@ def dump(run: Run) -> None:
 @scenario("S2", "slow drip at 99 % of the window's cap", "each window; stops at the lifetime cap",
           "it uses up the lifetime cap, at 99 % of a window's: months, by a policy of use")
 def drip(run: Run) -> None:
-    """Always a little less than would be noticed."""
+    """Always a little less than would be noticed; then beside it as much as the rate lets through.
+
+    The drip alone would keep a window whose cap comes back all at once at fixed times. Full windows of it and a
+    flood that spends each new one at once do not.
+    """
     frame_bytes, window_s = 200, 1
     each = laboratory.wire_bytes(frame_bytes)
     window, lifetime = each * 1000, each * (2500 + 1500 * (run.scale - 1))
@@ -106,11 +110,15 @@ def drip(run: Run) -> None:
     watch = Watch(run, wire="out0")
     flood = run.flood(rate=window * 8 * 99 // 100 // window_s, bytes=frame_bytes)
     run.happens("the drip begins")
+    run.arrives(watch, 1200)  # for more than a window
+    surge = run.flood(rate=8_000_000, bytes=frame_bytes)
+    run.happens("a flood begins beside it")
     # To the end by Weir's own word, which is not judged by, and a while beyond it.
     run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < each, "the lifetime cap")
     run.silent(watch, 0.8)
-    run.must(flood.running(), "the drip goes on after the cap")
+    run.must(flood.running() and surge.running(), "the drip and the flood go on after the cap")
     flood.end()
+    surge.end()
     frames = watch.frames()
     got = sum(frame.wire for frame in frames)
     most = rates.most_within([frame.ns for frame in frames], [frame.wire for frame in frames],
@@ -119,8 +127,8 @@ def drip(run: Run) -> None:
     run.must(got == lifetime, f"{got} B arrived, exactly the cap of {lifetime} B")
     run.must_be_charged(got, run.charged())
     run.plot("arrived", frames, lifetime)
-    run.asks(f"{window} B per {window_s} s; {lifetime} B for ever", window_bytes=window, window_s=window_s,
-             lifetime_bytes=lifetime, drip_share=0.99)
+    run.asks(f"{window} B per {window_s} s; {lifetime} B for ever; a flood at the end", window_bytes=window,
+             window_s=window_s, lifetime_bytes=lifetime, drip_share=0.99)
     run.finds(f"{got} B; fullest window {most} B", received_bytes=got, fullest_window_bytes=most)
 
 

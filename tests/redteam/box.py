@@ -12,7 +12,7 @@ from pathlib import Path
 import ground
 import lab as laboratory
 from ground import Run, Unjudged, Watch, scenario, sized
-from traffic import FLOOD_FRAME, LARGEST
+from traffic import FLOOD_FRAME, LARGEST, ONE_LINK, policy_of
 
 YEAR_NS = 365 * 24 * 3600 * 1_000_000_000
 
@@ -22,60 +22,75 @@ YEAR_NS = 365 * 24 * 3600 * 1_000_000_000
 def kills(run: Run) -> None:
     """A bucket or a cap that a crash refills would show here.
 
-    The burst is ten seconds of the rate, so that the time which a start takes earns little beside it.
+    The burst is ten seconds of the rate, so that the time which a start takes earns little beside it. Of two classes
+    one has a cap for ever, one a window's: what is done about a crash need not be the same for both.
     """
-    rate, burst, grant, count = 8_000_000, 10_000_000, 100_000, 3 if run.scale == 1 else 6 * run.scale
-    cap = LARGEST * 400 * (count + 1)
+    rate, burst, grant, count = 4_000_000, 5_000_000, 50_000, 3 if run.scale == 1 else 6 * run.scale
+    cap = LARGEST * 200 * (count + 1)
+    kinds = {"for ever": ("ever", 9000), "in an hour": ("hour", 9001)}
     run.lab.pair()
-    policy = run.lab.pair_policy(f"{rate} bit/s", f"{burst} B", caps=f"{{limit: {cap} B}}",
-                                 appliance=f"  grant_min: 10 kB\n  grant_max: {grant} B\n")
-    ground.small(policy)
+    policy = ground.small(policy_of(
+        run, ONE_LINK,
+        ["name: total, caps: [{limit: 1 TB}]", f"name: ever, parent: total, caps: [{{limit: {cap} B}}]",
+         f"name: hour, parent: total, caps: [{{limit: {cap} B, per: 1 h}}, {{limit: 1 TB}}]"],
+        [f"name: {name}, budget: {name}, rate: {rate} bit/s, burst: {burst} B, excess: drop" for name, _ in kinds.values()],
+        [f"link: internet, protocol: udp, destination_ports: {port}, class: {name}" for name, port in kinds.values()],
+        f"  grant_min: 10 kB\n  grant_max: {grant} B\n"))
     run.lab.commission(policy)
     watch = Watch(run, wire="out0")
-    flood = run.flood(rate=20 * rate, bytes=FLOOD_FRAME)
+    floods = [run.flood(rate=20 * rate, bytes=FLOOD_FRAME, port=port) for _, port in kinds.values()]
     launches: list[int] = []
 
     def launch() -> None:
         launches.append(run.happens("start"))
         run.start(policy, commission=False)
 
-    def at_cap() -> bool:
-        return run.root()["caps"][0]["remaining_bytes"] < LARGEST
+    def at_caps() -> bool:
+        budgets = run.weir.status()["budgets"]
+        return all(laboratory.named(budgets, name)["caps"][0]["remaining_bytes"] < LARGEST for name, _ in kinds.values())
 
     for _ in range(count):
         before = run.came(watch)
         launch()
-        run.until(lambda: run.came(watch) >= before + 20 or at_cap(), "frames that arrive")
+        run.until(lambda: run.came(watch) >= before + 20 or at_caps(), "frames that arrive")
         time.sleep(run.random.uniform(0.05, 0.35))
         run.weir.kill()
         run.happens("kill -9")
     launch()
-    run.until(at_cap, "the end of the cap")
+    run.until(at_caps, "the end of the caps")
     run.silent(watch, 0.3)
-    spent = run.charged()
+    budgets = run.weir.status()["budgets"]
     run.weir.kill()
     run.happens("kill -9")
     launch()  # used up is used up
     time.sleep(0.5)
-    flood.end()
-    frames = watch.frames()
-    got = sum(frame.wire for frame in frames)
+    for flood in floods:
+        flood.end()
+    frames, ended = watch.frames(), run.now()
     # A bucket is no older than its process, and empty at first: no more than rate x age has left.
-    bursts = [worst_after(frames, launched, ended, rate) for launched, ended in zip(launches, launches[1:] + [run.now()])]
-    allowed = rate / 8e9 * watch.allowance_ns + LARGEST
-    run.must(all(worst <= allowed for worst in bursts),
-             f"no start gives a burst: at most {max(bursts):.0f} B above rate x age, {allowed:.0f} B allowed")
-    run.must(got <= cap, f"{got} B arrived in {len(launches)} lives, at most the cap of {cap} B")
-    run.must(got >= cap - (count + 1) * 3 * (grant + LARGEST), f"{got} B arrived: no kill costs more than its grants")
-    late = sum(frame.wire for frame in frames if frame.ns >= launches[-1])
-    run.must(late == 0, f"{late} B arrived after a start with the cap used up")
-    run.must_keep_rate(watch, frames, rate, burst)
-    run.must(got <= spent, f"{got} B arrived, at most the {spent} B charged")
-    run.plot("arrived", frames, cap)
-    run.asks(f"{count + 1} kills; burst {sized(burst)}, cap {cap} B", kills=count + 1, burst_bytes=burst, cap_bytes=cap,
-             rate_bit_s=rate, grant_bytes=grant, late_after_start_bytes=round(allowed))
-    run.finds(f"{got} B; after a start at most {max(max(bursts), 0):.0f} B early", received_bytes=got,
-              forfeited_bytes=spent - got, worst_after_start_bytes=round(max(bursts)))
+    allowed, got, early = rate / 8e9 * watch.allowance_ns + LARGEST, {}, {}
+    for kind, (name, port) in kinds.items():
+        own = [frame for frame in frames if frame.data[36:38] == port.to_bytes(2, "big")]
+        spent = laboratory.named(budgets, name)["charged_wire_bytes"]
+        came = got[name] = sum(frame.wire for frame in own)
+        worst = early[name] = max(worst_after(own, launched, until, rate)
+                                  for launched, until in zip(launches, launches[1:] + [ended]))
+        run.must(worst <= allowed,
+                 f"{name}: no start gives a burst: at most {worst:.0f} B above rate x age, {allowed:.0f} B allowed")
+        run.must(came <= cap, f"{name}: {came} B arrived in {len(launches)} lives, at most the cap of {cap} B {kind}")
+        run.must(came >= cap - (count + 1) * 3 * (grant + LARGEST),
+                 f"{name}: {came} B arrived: no kill costs more than its grants")
+        late = sum(frame.wire for frame in own if frame.ns >= launches[-1])
+        run.must(late == 0, f"{name}: {late} B arrived after a start with the cap used up")
+        run.must_keep_rate(watch, own, rate, burst, f"{name}: ")
+        run.must(came <= spent, f"{name}: {came} B arrived, at most the {spent} B charged")
+        run.plot(f"arrived, of a cap {kind}", own, cap)
+    run.asks(f"{count + 1} kills; burst {sized(burst)}, a cap for ever and one in an hour of {cap} B each", kills=count + 1,
+             burst_bytes=burst, cap_bytes=cap, rate_bit_s=rate, grant_bytes=grant, late_after_start_bytes=round(allowed))
+    run.finds(f"{' + '.join(map(str, got.values()))} B; after a start at most {max(0, *early.values()):.0f} B early",
+              received_bytes=sum(got.values()), bytes_by_cap=got,
+              forfeited_bytes=sum(laboratory.named(budgets, name)["charged_wire_bytes"] - each for name, each in got.items()),
+              worst_after_start_bytes=round(max(early.values())))
 
 
 def worst_after(frames: list[laboratory.Frame], launched: int, ended: int, rate_bit_s: int) -> float:

@@ -59,6 +59,10 @@ def padded(frame: bytes) -> bytes:
     return frame + bytes(max(0, 60 - len(frame)))
 
 
+def tagged(frame: bytes, vlan: int) -> bytes:
+    return frame[:12] + struct.pack("!HH", 0x8100, vlan) + frame[12:]
+
+
 def escapes(chance: random.Random) -> dict[str, bytes]:
     """Ways around, by name: one frame each. chance: what is inside."""
     # Here, because it takes a second to load.
@@ -131,6 +135,7 @@ def escapes(chance: random.Random) -> dict[str, bytes]:
     }
     made = {name: bytes(frame) for name, frame in layers.items()}
     made["UDP, padding with data"] = bytes(ether / ip / UDP(sport=1, dport=9)) + chance.randbytes(200)
+    made["IPv6 UDP, padding with data"] = bytes(ether / ip6 / UDP(sport=1, dport=9)) + chance.randbytes(200)
     return made
 
 

@@ -217,27 +217,37 @@ def padding(run: Run) -> None:
     # Kept below the rate, so that every frame is judged by what becomes of it.
     short = [sender.udp(run.random.randbytes(run.random.randrange(0, 18))) for _ in range(1500 * run.scale)]
     short = [frame + run.random.randbytes(60 - len(frame)) for frame in short]
-    long = [sender.udp(b"") + run.random.randbytes(run.random.randrange(18, 1400)) for _ in range(300 * run.scale)]
-    bare = [sender.udp(b"x") for _ in range(200)]  # that the sender did not even pad
+    short += [sender.udp(b"x") for _ in range(200)]  # that the sender did not even pad
+    tailed = {"IPv4": sender.udp(b""), "IPv6": sender.ip6_udp(b""), "tagged": packets.tagged(sender.udp(b""), 7),
+              "tagged twice": packets.tagged(packets.tagged(sender.udp(b""), 7), 8),
+              "tagged IPv6": packets.tagged(sender.ip6_udp(b""), 7)}
+    long = [frame + run.random.randbytes(run.random.randrange(18, 1400)) for _ in range(60 * run.scale)
+            for frame in tailed.values()]
     run.meet(lambda: run.lab.pair_policy("50 Mbit/s", "500 KB", caps="{limit: 1 GB}"))
     before, watch = run.weir.status(), Watch(run, snap=1600)
-    stream = short + long + bare
-    sent, _ = run.flood_of(stream, frames=len(stream), rate=20_000_000).result(120)
+    sent, _ = run.flood_of(short, frames=len(short), rate=20_000_000).result(120)
+    run.silent(watch)
+    between = run.root()["charged_wire_bytes"]
+    sent += run.flood_of(long, frames=len(long), rate=20_000_000).result(120)[0]
     run.silent(watch)
     frames, after = watch.frames(), run.weir.status()
+    stream = short + long
     expected = Counter(judge.forwarded(frame, 1500) for frame in stream)
     arrived = Counter(frame.data[:frame.length] for frame in frames)
     got, hidden = sum(frame.wire for frame in frames), sum(len(frame) - judge.meaning(frame, 1500) for frame in stream)
     leaked = sum(any(frame.data[judge.meaning(frame.data[:frame.length], 1500):frame.length]) for frame in frames)
-    shortest = [frame for frame in frames if frame.length <= 60]
-    if len(shortest) < 100 or len(frames) == len(shortest):
-        raise Unjudged(f"only {len(shortest)} of {sent} frames arrived that were the shortest, and {len(frames)} in all")
+    shortest = sum(frame.length <= 60 for frame in frames)
+    if shortest < 100 or len(frames) == shortest:
+        raise Unjudged(f"only {shortest} of {sent} frames arrived that were the shortest, and {len(frames)} in all")
     run.must(leaked == 0, f"{leaked} frames came with something in their padding")
     run.must(not arrived - expected, f"{(arrived - expected).total()} frames came otherwise than with zeroed padding")
     run.must_be_charged(got, run.root(after)["charged_wire_bytes"] - run.root(before)["charged_wire_bytes"])
     if not run.given:  # each by itself: nothing else is charged, and nothing was too fast
-        least = got - sum(frame.wire for frame in frames if frame.length > 60)
-        run.must(least == 84 * len(shortest), f"{len(shortest)} shortest frames take {least} B, 84 each")
+        least = between - run.root(before)["charged_wire_bytes"]
+        run.must(least == 84 * shortest, f"{shortest} shortest frames are charged {least} B, 84 each")
+        missing = [kind for kind, frame in tailed.items() if not any(one.data[:len(frame)] == frame for one in frames)]
+        if missing:
+            raise Unjudged(f"no frame with a tail came that was {', '.join(missing)}")
     run.asks(f"{sent} frames with {sized(hidden)} in their padding", frames=sent, hidden_bytes=hidden)
     run.finds(f"{len(frames)} came, {got} B charged, {leaked} with data", received_frames=len(frames), received_bytes=got,
               leaked_frames=leaked)

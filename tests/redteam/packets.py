@@ -79,6 +79,8 @@ def escapes(chance: random.Random) -> dict[str, bytes]:
 
     inner = ip / UDP(sport=1, dport=2) / secret(40)
     label = chance.randbytes(24).hex()
+    # In a later fragment, which has no ports: only data, that looks like those of a DNS query.
+    query = Raw(b"\x14\xe9\x00\x35\x00\x28\x00\x00" + chance.randbytes(32))
     layers = {
         "DNS query": ether / ip / UDP(sport=5353, dport=53) / DNS(rd=1, qd=DNSQR(qname=f"{label}.example.com")),
         "DNS over TCP": ether / ip / TCP(sport=5353, dport=53, flags="PA") / secret(50),
@@ -129,7 +131,7 @@ def escapes(chance: random.Random) -> dict[str, bytes]:
         "IPv6 hop-by-hop": ether / ip6 / IPv6ExtHdrHopByHop() / UDP(sport=1, dport=9) / secret(20),
         "IPv6 destination options": ether / ip6 / IPv6ExtHdrDestOpt() / UDP(sport=1, dport=9) / secret(20),
         "IPv6 routing": ether / ip6 / IPv6ExtHdrRouting(type=4) / UDP(sport=1, dport=9) / secret(20),
-        "IPv6 fragment": ether / ip6 / IPv6ExtHdrFragment(offset=185, m=0, id=chance.getrandbits(32), nh=17) / secret(40),
+        "IPv6 fragment": ether / ip6 / IPv6ExtHdrFragment(offset=185, m=0, id=chance.getrandbits(32), nh=17) / query,
         "IPv6 header chain": ether / ip6 / _chain(IPv6ExtHdrDestOpt, 9) / UDP(sport=1, dport=9) / secret(20),
         "IPv6, no next header, a tail": ether / IPv6(src="fd77::1", dst="fd77::2", nh=59) / secret(40),
     }

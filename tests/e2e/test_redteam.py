@@ -231,6 +231,43 @@ def test_what_must_hold_of_given_classes(ground, tmp_path, total, api, burst, se
     assert told["verdict"] == verdict and re.search(why, told["why"]), told
 
 
+@pytest.mark.parametrize("arrived, used, own, given", [
+    ((100, 100), 0, "pass", "pass"), ((0, 100, 100, 100), 0, "pass", "pass"), ((99, 100, 99, 100, 100, 100), 0, "pass", "pass"),
+    # All of two turns in three, or in two, is no accident; nor is any of it, on wires that are known.
+    ((0, 0, 100, 0, 0, 100), 0, "fail", "fail"), ((0, 100, 0, 100, 0, 100), 0, "fail", "fail"),
+    ((99, 99, 99, 99, 99, 99), 0, "fail", "pass"),
+    ((0, 0, 100, 0, 0, 100), 1, "fail", "note")])  # where others may have had the rate
+def test_most_turns_lose_nothing(ground, tmp_path, arrived, used, own, given):
+    """S10, S14 and S15: a Weir that is fair now and then is not fair."""
+    import guest  # pylint: disable=import-outside-toplevel
+    import social  # pylint: disable=import-outside-toplevel
+    frames = [laboratory.Frame(1000 * turn + number, 60, b"") for turn, count in enumerate(arrived) for number in range(count)]
+    turns = [(1000 * turn, 1000 * turn + 1000, 100) for turn in range(len(arrived))]
+
+    def whole(run) -> None:
+        assert social.must_be_whole(run, turns, frames, "others") == (100 * len(arrived), sum(arrived))
+
+    def fair(run) -> None:
+        others = guest.Others(run, guest.Way(443, "api", 1000, 1000, ("api",)))
+        others.turns = [(*turn, used) for turn in turns]
+        assert others.judge(frames) == (100 * len(arrived), sum(arrived))
+        run.must(True, "it was judged")
+
+    for number, (attack, verdict) in enumerate(((whole, own), (fair, given))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        told, _ = ground.fight(ground.Scenario("S10", "some", "all", attack, ""), folder, 1, 1, None)
+        assert told["verdict"] == ("pass" if verdict == "note" else verdict) and bool(told["why"]) == (verdict != "pass"), told
+    to_come, taken = iter(arrived + (100,)), []
+
+    def turn() -> tuple[int, int]:
+        taken.append(next(to_come))
+        return 100, taken[-1]
+
+    social.repeat(turn)
+    assert tuple(taken) == arrived  # no more than it takes, and no less
+
+
 def namespaces(pid: int) -> dict[str, int]:
     """Of a red team: name and inode."""
     return {path.name: path.stat().st_ino for path in Path("/run/netns").glob(f"weir-{pid}-*")}

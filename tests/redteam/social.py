@@ -17,7 +17,8 @@ import lab as laboratory
 from ground import Run, Skipped, Unjudged, Watch, scenario
 from traffic import FLOOD_FRAME, LARGEST, ONE_LINK, given_bounds, policy_of
 
-TURNS = 3  # a machine that is busy with something else for a moment proves nothing
+TURNS = 6  # a machine that is busy with something else for a moment proves nothing
+AHEAD = 2  # but so many more turns must have lost nothing than lost something
 CHAT_FRAME = 600
 
 
@@ -51,19 +52,22 @@ def wait_event(run: Run, kind: str, patience_s: float = 20, after: int = 0, abou
 
 
 def repeat(turn) -> None:
-    """Turns until one seems to have lost nothing, which is judged later. turn() returns sent and received."""
+    """Turns until enough seem to have lost nothing, which is judged later. turn() returns sent and received."""
+    ahead = 0
     for _ in range(TURNS):
         sent, received = turn()
-        if received >= sent:
+        ahead += 1 if received >= sent else -1
+        if ahead == AHEAD:
             break
 
 
 def must_be_whole(run: Run, turns: list[tuple[int, int, int]], frames: list[laboratory.Frame], what: str) -> tuple[int, int]:
-    """Of turns (when each began and ended, what it sent), one lost nothing. Its figures, or the best's."""
+    """Of turns (when each began and ended, what it sent), enough lost nothing. What all sent, and what arrived."""
     score = [(sent, sum(begun <= frame.ns < ended for frame in frames)) for begun, ended, sent in turns]
-    best = max(score, key=lambda one: one[1] / one[0])
-    run.must(best[0] == best[1], f"{what}: {best[1]} of {best[0]} frames arrived, in the best of {len(turns)} turns")
-    return best
+    whole = sum(sent == arrived for sent, arrived in score)
+    run.must(2 * whole - len(score) >= AHEAD, f"{what}: all frames arrived in {whole} of {len(score)} turns, in {AHEAD} more "
+             f"than not: {', '.join(f'{arrived} of {sent}' for sent, arrived in score)}")
+    return sum(sent for sent, _ in score), sum(arrived for _, arrived in score)
 
 
 @scenario("S10", "one class floods to displace the others", "the others keep their rate; an alarm")
@@ -88,7 +92,7 @@ def displace(run: Run) -> None:
     def turn() -> tuple[int, int]:
         """The others' traffic, at two thirds of what is theirs."""
         begun, before = run.now(), api_frames()
-        sent, _ = run.flood(rate=4_000_000, bytes=CHAT_FRAME, port=443, seconds=2 * run.scale).result(60)
+        sent, _ = run.flood(rate=4_000_000, bytes=CHAT_FRAME, port=443, seconds=run.scale).result(60)
         time.sleep(0.4)
         turns.append((begun, run.now(), sent))
         return sent, api_frames() - before
@@ -360,7 +364,7 @@ def api(run: Run) -> None:
 
     def turn() -> tuple[int, int]:
         begun, first = run.now(), run.came(watch)
-        frames, _ = run.flood(rate=20_000_000 if not run.given else 1_000_000, bytes=CHAT_FRAME, seconds=2 * run.scale).result(60)
+        frames, _ = run.flood(rate=20_000_000 if not run.given else 1_000_000, bytes=CHAT_FRAME, seconds=run.scale).result(60)
         time.sleep(0.3)
         turns.append((begun, run.now(), frames))
         return frames, run.came(watch) - first
@@ -376,12 +380,12 @@ def api(run: Run) -> None:
     got = sum(frame.wire for frame in frames)
     if run.given:  # others may take of the rate
         rate, burst, _ = given_bounds(run, before, after)
-        best = max(((sent, sum(begun <= frame.ns < ended for frame in frames)) for begun, ended, sent in turns),
-                   key=lambda one: one[1] / one[0])
-        if best[0] != best[1]:
-            run.note(f"{best[1]} of {best[0]} frames arrived: whether the rest found the rate taken by others isn't known")
+        sent = sum(count for _, _, count in turns)
+        arrived = sum(any(begun <= frame.ns < ended for begun, ended, _ in turns) for frame in frames)
+        if sent != arrived:
+            run.note(f"{arrived} of {sent} frames arrived: whether the rest found the rate taken by others isn't known")
     else:
-        best = must_be_whole(run, turns, frames, "under abuse")
+        sent, arrived = must_be_whole(run, turns, frames, "under abuse")
     worst = run.must_keep_rate(watch, frames, rate, burst)
     run.must_be_charged(got, run.root(after)["charged_wire_bytes"] - run.root(before)["charged_wire_bytes"])
     run.must(after["policy"] == before["policy"], "the policy is the one it was")
@@ -394,8 +398,8 @@ def api(run: Run) -> None:
     if abuse.tried <= 50:
         raise Unjudged(f"only {abuse.tried} connections were made")
     run.asks("20 Mbit/s of 40, four kinds of abuse", rate_bit_s=rate, burst_bytes=burst)
-    run.finds(f"{best[1]} of {best[0]} frames; {abuse.tried} connections; worst window +{worst:.0f} B", best_sent=best[0],
-              best_received=best[1], connections=abuse.tried, answers=abuse.answers, grown=grown, received_bytes=got)
+    run.finds(f"{arrived} of {sent} frames; {abuse.tried} connections; worst window +{worst:.0f} B", sent_frames=sent,
+              received_frames=arrived, connections=abuse.tried, answers=abuse.answers, grown=grown, received_bytes=got)
 
 
 # ---- the neighbours ----
@@ -431,7 +435,7 @@ def employees(run: Run) -> None:
 
     def turn() -> tuple[int, int]:
         begun, before = run.now(), run.came(out)
-        sent, _ = laboratory.Flood(run.lab, "datacenter", "dc0", rate=5_000_000, bytes=CHAT_FRAME, seconds=2 * run.scale,
+        sent, _ = laboratory.Flood(run.lab, "datacenter", "dc0", rate=5_000_000, bytes=CHAT_FRAME, seconds=run.scale,
                                    port=443).result(60)
         time.sleep(0.3)
         turns.append((begun, run.now(), sent))

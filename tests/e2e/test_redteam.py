@@ -31,9 +31,10 @@ def test_usage():
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines() if line[0] == "S"] == [
         f"S{number}" for number in range(1, 13)] + ["S12s", "S13", "S14", "S15"]
-    for wrong in (["--only", "S16"], ["--scale", "0"], ["--inside", "dc0"], ["--weir", "/nowhere"], ["--port", "1,0"], ["more"]):
+    for wrong in (["--only", "S16"], ["--scale", "0"], ["--seed", "-5"], ["--seed", str(1 << 64)], ["--inside", "dc0"], ["--weir", "/nowhere"], ["--port", "1,0"], ["more"]):
         done = redteam(*wrong)
         assert done.returncode == 2 and done.stderr and not done.stdout, wrong
+        assert wrong[0] != "--seed" or f"\ntools/redteam: error: --seed {wrong[1]}: expected 0 to " in done.stderr, done.stderr
 
 
 @pytest.fixture(name="ground")
@@ -132,6 +133,7 @@ def test_a_weir_that_is_given(pair):
     assert done.stdout.endswith("redteam: 3 passed, 0 failed, 0 unjudged\n")
     told = json.loads(path.read_text())
     assert (told["kind"], told["seed"], told["policy_digest"]) == ("redteam", 7, digest)
+    assert told["weir"] == {"version": weir.status()["version"], "commit": None} and told["weir"]["version"]
     assert told["counts"] == {"pass": 3, "fail": 0, "skip": 1, "unjudged": 0}
     assert {one["id"]: one["verdict"] for one in told["scenarios"]} == {"S1": "pass", "S4": "skip", "S6": "pass", "S9": "pass"}
     # What nobody chose is named, so that nobody takes four for all.
@@ -146,8 +148,9 @@ def test_a_weir_that_is_given(pair):
     assert weir.status()["policy"]["digest"] == digest
     # Looked at where nothing arrives: that is no pass.
     done = redteam("--inside", f"{pair.name('datacenter')}:dc0", "--outside", f"{pair.name('internet')}:lo", "--socket",
-                   pair.folder / "control.sock", "--only", "S1,S9")
-    assert done.returncode == 1 and done.stdout.endswith("redteam: 0 passed, 0 failed, 2 unjudged\n"), done.stdout + done.stderr
+                   pair.folder / "control.sock", "--only", "S1,S9", "--json", "/dev/full")
+    assert done.returncode == 1 and done.stderr == "tools/redteam: --json /dev/full: No space left on device\n", done.stderr
+    assert done.stdout.endswith("redteam: 0 passed, 0 failed, 2 unjudged\n"), done.stdout + done.stderr
     assert len(re.findall(r"^unjudged +could not be judged: ", done.stdout, re.MULTILINE)) == 2
     weir.stop()
 

@@ -168,6 +168,7 @@ class Run:
     """One scenario as it is run: the means of its attack, and what comes of it."""
 
     watches = 0
+    version: str | None = None  # of the Weir that was asked last, by its own word
 
     def __init__(self, item: Scenario, folder: Path, seed: int, scale: int, given: Given | None) -> None:
         self.scenario = item
@@ -268,7 +269,8 @@ class Run:
         return self.start(make_policy())
 
     def learn(self) -> None:
-        self.digest = self.weir.status()["policy"]["digest"]
+        status = self.weir.status()
+        Run.version, self.digest = status["version"], status["policy"]["digest"]
 
     def addresses(self) -> dict:
         """Of the frames of a flood."""
@@ -449,5 +451,9 @@ def write_json(path: Path, told: dict) -> None:
         path.write_text(json.dumps(told) + "\n")
         return
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(json.dumps(told) + "\n")
-    new.replace(path)
+    try:
+        new.write_text(json.dumps(told) + "\n")
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

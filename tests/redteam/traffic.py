@@ -221,7 +221,7 @@ def padding(run: Run) -> None:
     tailed = {"IPv4": sender.udp(b""), "IPv6": sender.ip6_udp(b""), "tagged": packets.tagged(sender.udp(b""), 7),
               "tagged twice": packets.tagged(packets.tagged(sender.udp(b""), 7), 8),
               "tagged IPv6": packets.tagged(sender.ip6_udp(b""), 7)}
-    long = [frame + run.random.randbytes(run.random.randrange(18, 1400)) for _ in range(60 * run.scale)
+    long = [frame + run.random.randbytes(run.random.randrange(20, 1400)) for _ in range(60 * run.scale)
             for frame in tailed.values()]
     run.meet(lambda: run.lab.pair_policy("50 Mbit/s", "500 KB", caps="{limit: 1 GB}"))
     before, watch = run.weir.status(), Watch(run, snap=1600)

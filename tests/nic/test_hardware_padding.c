@@ -4,6 +4,7 @@
  * judged at the model's wire: what leaves, when, and that each class stays below its line.
  */
 #include "dataplane/padding.h"
+#include "dataplane/worker_state.h"
 #include "tests/nic/hardware_sim.h"
 
 #include <rte_ether.h>
@@ -20,6 +21,10 @@
 /* It begins with the first look and ends with one. */
 #define TEST_MOST_NS (TEST_NS + 2 * WEIR_HARDWARE_LOOK_NS + STEP_NS)
 #define CHEATED      1U /* class */
+#define BUFFERS      65536U
+/* What the simulation itself writes into frames, by which it knows them again. */
+#define MARKS_BEGIN 36U
+#define MARKS_END   58U
 
 static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=10G,events=1";
 static const char ice[] = "model1,family=ice,queues=17,speed=10G,events=1";
@@ -32,6 +37,33 @@ static const uint64_t rates_mbit[CLASSES] = {1000, 40, 100, 250};
 static struct weir_hwsim sim;
 static uint64_t own_left;     /* frames at the wire that are no padding */
 static uint64_t padding_left; /* and those that are, whole and as they should be */
+
+/* Whether it says nothing of what its buffer held before. */
+static bool
+is_blank(const uint8_t *data)
+{
+	static const uint8_t zeroes[FULL];
+
+	return memcmp(data + RTE_ETHER_HDR_LEN, zeroes, MARKS_BEGIN - RTE_ETHER_HDR_LEN) == 0 &&
+	       memcmp(data + MARKS_END, zeroes, FULL - MARKS_END) == 0;
+}
+
+/* All buffers that padding is made of look as if servers' frames had been in them. */
+static void
+use_buffers(void)
+{
+	struct rte_mempool *buffers = sim.appliance->dataplane->padding[0].pool;
+	static struct rte_mbuf *used[BUFFERS];
+	uint32_t n = 0;
+
+	if (buffers == NULL)
+		return; /* no test */
+	CU_ASSERT_FATAL(buffers->size <= BUFFERS);
+	while (n < BUFFERS && (used[n] = rte_pktmbuf_alloc(buffers)) != NULL)
+		memset(rte_pktmbuf_append(used[n++], FULL), 0xa5, FULL);
+	CU_ASSERT(n > 0);
+	rte_pktmbuf_free_bulk(used, n);
+}
 
 static void
 note_left(void *arg, uint32_t class, const struct weir_model_frame *frame)
@@ -49,6 +81,8 @@ note_left(void *arg, uint32_t class, const struct weir_model_frame *frame)
 	padding_left++;
 	CU_ASSERT_EQUAL(frame->wire_bytes, WEIR_HWSIM_WIRE_MAX);
 	CU_ASSERT_EQUAL(memcmp(&header->dst_addr, sink, sizeof(sink)), 0);
+	if (frame->mbuf->data_len != FULL || !is_blank((const uint8_t *)header))
+		weir_hwsim_fail(&sim, "padding that shows what was in its buffer");
 }
 
 static struct weir_hwsim_policy
@@ -76,6 +110,7 @@ open_box(const struct weir_hwsim_policy *policy)
 	sim.shortest_round_ns = sim.longest_round_ns = 5 * WEIR_NS_PER_US;
 	sim.on_left = note_left;
 	own_left = padding_left = 0;
+	use_buffers();
 	for (uint32_t i = 0; i < CLASSES; i++)
 		sim.sources[i] = (struct weir_hwsim_source){.rate_bit_s = rates_mbit[i] * MBIT / 4,
 		                                            .least = FULL,

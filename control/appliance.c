@@ -349,6 +349,7 @@ weir_appliance_free_dataplane(struct weir_appliance *appliance)
 	bool retired = weir_apply_retire(appliance, 0);
 
 	assert(retired); /* no worker runs any more */
+	weir_watch_end(appliance);
 	weir_hardware_free(appliance);
 	weir_dataplane_free(appliance->dataplane);
 	weir_slots_free(appliance->slots);

@@ -48,6 +48,7 @@ struct weir_port_watch {
 	uint64_t token;        /* DOWN, BREACHED: by when no worker uses it any more */
 	uint32_t downs;        /* UP: weir_port_downs by then */
 	uint32_t speed_mbit_s; /* UP: the link's, by then */
+	uint32_t up_looks;     /* UP: for so many looks, until it is settled */
 	uint32_t wait;         /* CLEAN: looks until its limits are tried again */
 	bool failed;           /* to restart, and told */
 	bool refused;          /* its limits, and told */

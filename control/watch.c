@@ -11,6 +11,8 @@
 
 /* Looks between two tries to set the limits of a port: a second. */
 #define RETRY_LOOKS 20U
+/* Looks after which no driver still tells that a link came up: ten seconds. */
+#define SETTLE_LOOKS 200U
 /* Looks at which a breached port could not be stopped, before it is told: a second. */
 #define STOP_LOOKS 20U
 
@@ -161,6 +163,7 @@ take_out(struct weir_appliance *appliance, uint32_t index, enum weir_port_state 
 	/* What has sent too much stays so, whatever else is wrong with it. */
 	if (watch->state != WEIR_PORT_BREACHED)
 		watch->state = state;
+	weir_port_settle(&appliance->ports[index], false);
 	weir_dataplane_set_link_up(appliance->dataplane, appliance->ports[index].port_id, false);
 	watch->token = weir_dataplane_fence(appliance->dataplane);
 }
@@ -204,6 +207,29 @@ stop_port(struct weir_appliance *appliance, uint32_t index)
 		                 port->config.name);
 }
 
+/* Workers stop with the event: what it has done to the limits is not known until the next look. */
+static void
+on_link_change(void *arg, uint16_t port_id)
+{
+	weir_dataplane_set_link_up(arg, port_id, false);
+}
+
+/* Lets workers use a port, unless its link has changed since it was looked at. */
+static void
+let_use(struct weir_appliance *appliance, uint32_t index)
+{
+	struct weir_port_watch *watch = &appliance->port_watch[index];
+	const struct weir_port *port = &appliance->ports[index];
+
+	watch->state = WEIR_PORT_UP;
+	watch->speed_mbit_s = appliance->port_speed_mbit_s[index];
+	watch->up_looks = 0;
+	weir_dataplane_set_link_up(appliance->dataplane, port->port_id, true);
+	/* An event before this was counted, and could clear nothing; the next look takes it out. */
+	if (weir_port_downs(port) != watch->downs)
+		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, false);
+}
+
 /* Sets the limits of a port whose link is up, and lets workers use it. 0 or -errno: not yet. */
 static int
 bring_up(struct weir_appliance *appliance, uint32_t index, char *error)
@@ -222,10 +248,7 @@ bring_up(struct weir_appliance *appliance, uint32_t index, char *error)
 	} else if (code < 0) {
 		watch->wait = RETRY_LOOKS;
 	} else {
-		watch->state = WEIR_PORT_UP;
-		watch->speed_mbit_s = appliance->port_speed_mbit_s[index];
-		weir_dataplane_set_link_up(appliance->dataplane, appliance->ports[index].port_id,
-		                           true);
+		let_use(appliance, index);
 	}
 	return code;
 }
@@ -259,8 +282,11 @@ watch_up(struct weir_appliance *appliance, uint32_t index, bool up, uint32_t dow
 	const char *name = appliance->ports[index].config.name;
 	uint32_t before = watch->speed_mbit_s, now = appliance->port_speed_mbit_s[index];
 
-	if (up && downs == watch->downs && before == now)
+	if (up && downs == watch->downs && before == now) {
+		if (watch->up_looks < SETTLE_LOOKS && ++watch->up_looks == SETTLE_LOOKS)
+			weir_port_settle(&appliance->ports[index], true);
 		return;
+	}
 	take_out(appliance, index, WEIR_PORT_DOWN);
 	if (up && downs == watch->downs)
 		weir_events_post(appliance->events, WEIR_WARNING, "link_down",
@@ -318,9 +344,10 @@ weir_watch_first_links(struct weir_appliance *appliance, char *error)
 {
 	for (uint32_t i = 0; i < appliance->n_ports; i++) {
 		struct weir_port_watch *watch = &appliance->port_watch[i];
-		const struct weir_port *port = &appliance->ports[i];
+		struct weir_port *port = &appliance->ports[i];
 		int code;
 
+		weir_port_on_change(port, on_link_change, appliance->dataplane);
 		watch->downs = weir_port_downs(port);
 		watch->state = WEIR_PORT_CLEAN;
 		weir_dataplane_set_link_up(appliance->dataplane, port->port_id, false);
@@ -334,4 +361,11 @@ weir_watch_first_links(struct weir_appliance *appliance, char *error)
 			                 error);
 	}
 	return 0;
+}
+
+void
+weir_watch_end(struct weir_appliance *appliance)
+{
+	for (uint32_t i = 0; i < appliance->n_ports; i++)
+		weir_port_on_change(&appliance->ports[i], NULL, NULL);
 }

@@ -25,7 +25,8 @@ void weir_watch_classes(struct weir_appliance *appliance, uint64_t now_ns);
  * a link's state would be a way to signal. What waits in the rings of a port that went down is
  * discarded before it is used again, or it would all leave at line rate; so it is, too, where the
  * driver told by an interrupt that the link was down and it is up again, and where the link's speed
- * has changed. A port is only used once its limits are set (hardware.h). Every 50 ms.
+ * has changed. A port is only used once its limits are set (hardware.h). Every 50 ms; workers are
+ * off a port with the driver's interrupt already, where it has some.
  */
 void weir_watch_links(struct weir_appliance *appliance);
 
@@ -41,6 +42,9 @@ void weir_watch_link(struct weir_appliance *appliance, uint32_t index);
  */
 int weir_watch_first_links(struct weir_appliance *appliance, char *error)
     __attribute__((warn_unused_result));
+
+/* Nothing is told to the dataplane of links any more: before it is freed. */
+void weir_watch_end(struct weir_appliance *appliance);
 
 /*
  * Takes a port out of use and starts it anew, as if its link had been down for a moment. why ends

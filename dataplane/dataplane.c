@@ -484,56 +484,58 @@ weir_dataplane_class_totals(const struct weir_dataplane *dataplane, uint32_t slo
 	}
 }
 
-/* The control thread is the only one that writes. */
-static uint32_t
-port_state(const struct weir_dataplane *dataplane, uint16_t port_id)
+static _Atomic uint32_t *
+port_word(struct weir_dataplane *dataplane, uint16_t port_id)
 {
 	assert(port_id < WEIR_PORTS_MAX);
-	return atomic_load_explicit(&dataplane->ports[port_id], memory_order_relaxed);
+	return &dataplane->ports[port_id];
 }
 
 void
 weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up)
 {
-	uint32_t state = port_state(dataplane, port_id);
+	_Atomic uint32_t *word = port_word(dataplane, port_id);
 
-	if (up && (state & WEIR_PORT_WORD_UP) == 0)
-		state += WEIR_PORT_WORD_EMPTIED;
-	state = up ? state | WEIR_PORT_WORD_UP : state & ~WEIR_PORT_WORD_UP;
-	atomic_store_explicit(&dataplane->ports[port_id], state, memory_order_release);
+	if (!up)
+		atomic_fetch_and(word, ~WEIR_PORT_WORD_UP);
+	else if ((atomic_load(word) & WEIR_PORT_WORD_UP) == 0) /* and nobody else sets it */
+		atomic_fetch_add(word, WEIR_PORT_WORD_EMPTIED + WEIR_PORT_WORD_UP);
 }
 
 void
 weir_dataplane_set_test(struct weir_dataplane *dataplane, uint16_t inside_port_id, uint32_t link,
                         const struct weir_padding *padding)
 {
-	uint32_t state = port_state(dataplane, inside_port_id);
+	_Atomic uint32_t *word = port_word(dataplane, inside_port_id);
 
 	assert(link < dataplane->n_links);
-	assert(padding == NULL || (state & WEIR_PORT_WORD_TESTING) == 0);
-	if (padding != NULL)
+	assert(padding == NULL || (atomic_load(word) & WEIR_PORT_WORD_TESTING) == 0);
+	if (padding != NULL) {
 		dataplane->padding[link] = *padding;
-	state = padding != NULL ? state | WEIR_PORT_WORD_TESTING : state & ~WEIR_PORT_WORD_TESTING;
-	atomic_store_explicit(&dataplane->ports[inside_port_id], state, memory_order_release);
+		atomic_fetch_or(word, WEIR_PORT_WORD_TESTING);
+	} else {
+		atomic_fetch_and(word, ~WEIR_PORT_WORD_TESTING);
+	}
 }
 
 void
 weir_dataplane_rings_emptied(struct weir_dataplane *dataplane, uint16_t port_id)
 {
-	uint32_t state = port_state(dataplane, port_id);
+	uint32_t before = atomic_fetch_add(port_word(dataplane, port_id), WEIR_PORT_WORD_EMPTIED);
 
-	assert((state & (WEIR_PORT_WORD_UP | WEIR_PORT_WORD_HELD)) != WEIR_PORT_WORD_UP);
-	atomic_store_explicit(&dataplane->ports[port_id], state + WEIR_PORT_WORD_EMPTIED,
-	                      memory_order_release);
+	assert((before & (WEIR_PORT_WORD_UP | WEIR_PORT_WORD_HELD)) != WEIR_PORT_WORD_UP);
+	(void)before;
 }
 
 void
 weir_dataplane_hold(struct weir_dataplane *dataplane, uint16_t port_id, bool held)
 {
-	uint32_t state = port_state(dataplane, port_id);
+	_Atomic uint32_t *word = port_word(dataplane, port_id);
 
-	state = held ? state | WEIR_PORT_WORD_HELD : state & ~WEIR_PORT_WORD_HELD;
-	atomic_store_explicit(&dataplane->ports[port_id], state, memory_order_release);
+	if (held)
+		atomic_fetch_or(word, WEIR_PORT_WORD_HELD);
+	else
+		atomic_fetch_and(word, ~WEIR_PORT_WORD_HELD);
 }
 
 void

@@ -162,7 +162,8 @@ void weir_dataplane_noted_at_most(const struct weir_dataplane *dataplane, uint64
  * Says to the workers whether a port may be used. One that may not is neither polled nor sent to;
  * frames that come in for it are dropped. In force once weir_dataplane_quiescent says so for a
  * token of weir_dataplane_fence taken afterwards. A port that may be used again was restarted:
- * workers take what waited in its send queues for lost. Control thread, as all below.
+ * workers take what waited in its send queues for lost. Control thread, as all below; but any
+ * thread may take the port away.
  */
 void weir_dataplane_set_link_up(struct weir_dataplane *dataplane, uint16_t port_id, bool up);
 

@@ -5,6 +5,7 @@
 #include "drivers/limiter_driver.h"
 #include "drivers/memory.h"
 #include "drivers/port_device.h"
+#include "drivers/port_events.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -257,20 +258,6 @@ count_queues(struct weir_port *port, const struct rte_eth_dev_info *info, char *
 	return 0;
 }
 
-/* On DPDK's interrupt thread. */
-static int
-on_link_event(uint16_t port_id, enum rte_eth_event_type event, void *arg, void *details)
-{
-	struct weir_port *port = arg;
-	struct rte_eth_link link;
-
-	(void)event;
-	(void)details;
-	if (rte_eth_link_get_nowait(port_id, &link) != 0 || link.link_status == RTE_ETH_LINK_DOWN)
-		atomic_fetch_add(&port->downs, 1);
-	return 0;
-}
-
 /* Asks for link interrupts where there are any: a link that is down for a moment is seen, too. */
 static int
 configure_device(struct weir_port *port, const struct rte_eth_dev_info *info,
@@ -284,9 +271,7 @@ configure_device(struct weir_port *port, const struct rte_eth_dev_info *info,
 		result =
 		    rte_eth_dev_configure(port->port_id, port->rx_queues, port->tx_queues, conf);
 	if (result == 0) {
-		port->link_events =
-		    rte_eth_dev_callback_register(port->port_id, RTE_ETH_EVENT_INTR_LSC,
-		                                  on_link_event, port) == 0;
+		weir_port_listen(port);
 		return 0;
 	}
 	conf->intr_conf.lsc = 0;
@@ -482,27 +467,11 @@ weir_port_start(struct weir_port *port, char *error, size_t error_size)
 	return result;
 }
 
-/* An event that is under way holds its callback, for a moment. */
-static void
-forget_link_events(struct weir_port *port)
-{
-	int result = port->link_events ? -EAGAIN : 0;
-
-	for (uint32_t us = 0; us < LINK_WAIT_US && result == -EAGAIN; us += LINK_STEP_US) {
-		result = rte_eth_dev_callback_unregister(port->port_id, RTE_ETH_EVENT_INTR_LSC,
-		                                         on_link_event, port);
-		if (result == -EAGAIN)
-			usleep(LINK_STEP_US);
-	}
-	assert(result != -EAGAIN);
-	port->link_events = false;
-}
-
 /* Gives a stopped device back. Its pool stays. */
 static void
 detach(struct weir_port *port)
 {
-	forget_link_events(port);
+	weir_port_unlisten(port);
 	if (port->attached)
 		(void)rte_eth_dev_close(port->port_id);
 	if (port->hotplugged)

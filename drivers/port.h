@@ -42,6 +42,12 @@ struct weir_port_config {
 	uint8_t limiter_test_destination[WEIR_MAC_BYTES]; /* of the padding that is sent then */
 };
 
+/*
+ * Told at once that the link of a port has changed, on DPDK's interrupt thread: must not wait for
+ * anything.
+ */
+typedef void weir_port_changed_fn(void *arg, uint16_t port_id);
+
 struct weir_port {
 	struct weir_port_config config;
 	uint16_t port_id;        /* DPDK's */
@@ -59,9 +65,13 @@ struct weir_port {
 	unsigned int interface; /* index of the kernel's own behind it; 0: none */
 	bool attached;          /* port_id is ours */
 	bool started;
-	bool hotplugged;        /* we made the device, so we remove it */
-	bool link_events;       /* the driver tells when the link changes */
-	_Atomic uint32_t downs; /* how often it told that the link is down */
+	bool hotplugged;          /* we made the device, so we remove it */
+	bool link_events;         /* the driver tells when the link changes */
+	_Atomic uint32_t downs;   /* how often it told that the link is, or may have been, down */
+	_Atomic bool settled;     /* weir_port_settle */
+	_Atomic uint32_t telling; /* calls of changed that are under way */
+	weir_port_changed_fn *_Atomic changed; /* may be NULL */
+	void *changed_arg;
 	char driver[32];
 	/* What was granted and what was not, filled by weir_port_start for weir_port_describe. */
 	bool promiscuous;
@@ -117,10 +127,22 @@ void weir_port_close(struct weir_port *port);
 void weir_port_describe(const struct weir_port *port, char *line, size_t size);
 
 /*
- * How often the driver has told, by an interrupt, that the link is down. Grows also where the link
- * is up again by the time that anybody asks. Any thread.
+ * How often the driver has told, by an interrupt, that the link is or may have been down. Grows
+ * also where the link is up again by the time that anybody asks. Any thread.
  */
 uint32_t weir_port_downs(const struct weir_port *port);
+
+/*
+ * Has changed called with arg each time that weir_port_downs has grown. NULL: no longer; none is
+ * under way any more on return.
+ */
+void weir_port_on_change(struct weir_port *port, weir_port_changed_fn *changed, void *arg);
+
+/*
+ * Whether all has been told of a link that came up. From then on whatever the driver tells is a
+ * link that was down, also where it is up again by then; before, news that it is up is none.
+ */
+void weir_port_settle(struct weir_port *port, bool settled);
 
 /*
  * Whether a started port tells what has left its send queues (dataplane/departures.h): its driver

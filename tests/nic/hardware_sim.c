@@ -249,12 +249,27 @@ name_padding(struct weir_hwsim *sim, const struct weir_model_queue *queue, struc
 	sim->padding_frames++;
 }
 
+/* A worker whose round begins after the driver told of the link, and before control knows of it. */
+static void
+note_told(struct weir_hwsim *sim, uint32_t worker)
+{
+	const struct weir_port_watch *watch = &sim->appliance->port_watch[1];
+
+	sim->told &= ~(1U << worker);
+	if (watch->state == WEIR_PORT_UP &&
+	    weir_port_downs(&sim->appliance->ports[1]) != watch->downs)
+		sim->told |= 1U << worker;
+}
+
 static uint16_t
 send_frames(void *queue, struct rte_mbuf **frames, uint16_t n)
 {
+	const struct weir_model_queue *to = queue;
 	struct weir_hwsim *sim = current;
 	uint16_t sent;
 
+	if ((sim->told & 1U << to->id / sim->hardware->n_queues) != 0)
+		weir_hwsim_fail(sim, "queue %u: sent to after the driver told of its link", to->id);
 	interrupt(sim, ONE_IN_PAUSES);
 	for (uint16_t i = 0; i < n; i++) {
 		if (is_padding(frames[i]))
@@ -360,6 +375,7 @@ work(struct weir_hwsim *sim, uint32_t worker)
 	if (!sim->in_turn && sim->noticing == 0 && sim->noticed_ns == 0 &&
 	    sim->appliance->port_watch[1].state != WEIR_PORT_UP)
 		sim->noticed_ns = sim->now_ns;
+	note_told(sim, worker);
 	weir_dataplane_pulse(sim->appliance->dataplane, sim->now_ns);
 	weir_hwsim_tape_round(sim, worker);
 	sim->in_round |= 1U << worker;

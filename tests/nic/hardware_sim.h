@@ -120,6 +120,7 @@ struct weir_hwsim {
 	bool tick_due, policy_due; /* within the next round */
 	bool in_turn;              /* control's */
 	uint32_t in_round;         /* workers, as bits */
+	uint32_t told;             /* workers that must not send: see note_told(), as bits */
 	struct weir_hwsim_policy next_policy;
 	/* The control thread has known of the last change of the link since; 0: not yet. */
 	uint64_t noticed_ns;

@@ -281,6 +281,7 @@ weir_hwsim_close(struct weir_hwsim *sim)
 	end_workers(sim);
 	weir_snapshot_free(appliance->retired);
 	appliance->retired = NULL;
+	weir_watch_end(appliance);
 	weir_hardware_free(appliance);
 	weir_dataplane_free(appliance->dataplane);
 	appliance->dataplane = NULL;

@@ -277,6 +277,51 @@ tell(const struct weir_port *port)
 	(void)driver.callback(port->port_id, RTE_ETH_EVENT_INTR_LSC, driver.argument, NULL);
 }
 
+static struct {
+	uint32_t calls, downs;
+} told;
+
+static void
+on_change(void *arg, uint16_t port_id)
+{
+	const struct weir_port *port = arg;
+
+	CU_ASSERT_EQUAL(port_id, port->port_id);
+	told.calls++;
+	told.downs = weir_port_downs(port);
+}
+
+/* Once all is told of a link that came up, any event is one that was down, whatever it is now. */
+static void
+test_blinks(void)
+{
+	struct weir_port port;
+
+	reset_driver();
+	driver.has_interrupts = true;
+	start_port(&port);
+	memset(&told, 0, sizeof(told));
+	weir_port_on_change(&port, on_change, &port);
+	tell(&port); /* late news of the start */
+	CU_ASSERT_EQUAL(told.calls, 0);
+	driver.link_up = false;
+	tell(&port);
+	driver.link_up = true;
+	CU_ASSERT(told.calls == 1 && told.downs == 1); /* it is counted by then */
+	weir_port_settle(&port, true);
+	tell(&port);
+	CU_ASSERT(told.calls == 2 && told.downs == 2);
+	weir_port_settle(&port, false);
+	tell(&port);
+	CU_ASSERT_EQUAL(told.calls, 2);
+	weir_port_settle(&port, true);
+	weir_port_on_change(&port, NULL, NULL);
+	tell(&port);
+	CU_ASSERT_EQUAL(told.calls, 2);
+	CU_ASSERT_EQUAL(weir_port_downs(&port), 3);
+	end_port(&port);
+}
+
 /* A link that was down between two looks is known to have been. */
 static void
 test_link_interrupts(void)
@@ -441,6 +486,7 @@ static const struct weir_test tests[] = {
     {"flow control is turned off, or told not to be", test_flow_control},
     {"flow control is turned off after a restart", test_flow_control_after_restart},
     {"a link that was down for a moment is counted", test_link_interrupts},
+    {"a link that was down and is up again by then", test_blinks},
     {"a driver without link interrupts", test_no_link_interrupts},
     {"which ports tell what has left", test_completions},
     {"a link is taken down at once", test_cut},

@@ -22,6 +22,7 @@ static struct {
 	uint32_t speed_mbit_s;
 	int program_result;
 	bool programmed; /* since it was last forgotten */
+	bool blinks;     /* while it is programmed */
 	uint32_t programs, cuts, stops, emptied;
 	struct weir_class_totals totals; /* of each class */
 } world;
@@ -91,6 +92,7 @@ __wrap_weir_hardware_program(struct weir_appliance *appliance, uint32_t port, ch
 	CU_ASSERT(world.up && !world.used && port == 0);
 	CU_ASSERT_EQUAL(appliance->port_speed_mbit_s[0], world.speed_mbit_s);
 	world.programs++;
+	world.downs += world.blinks ? 1 : 0;
 	world.programmed = world.program_result == 0;
 	if (world.program_result < 0)
 		snprintf(error, WEIR_ERROR_SIZE, "port out0: no limits");
@@ -265,6 +267,67 @@ test_short_flap(void)
 	/* The next one is another. */
 	world.downs++;
 	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+	free_appliance(appliance);
+}
+
+/* As the driver's interrupt does. */
+static void
+tell(struct weir_appliance *appliance)
+{
+	struct weir_port *port = &appliance->ports[0];
+
+	world.downs++;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(port->changed);
+	port->changed(port->changed_arg, PORT_ID);
+}
+
+/* Workers are off a port with the event, not with the look; also where both meet. */
+static void
+test_told(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+
+	tell(appliance);
+	CU_ASSERT(!world.used);
+	CU_ASSERT_EQUAL(world.programs, 1);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT(!world.used);
+	/* One that comes before there is anything to clear. */
+	world.blinks = true;
+	(void)look(appliance);
+	CU_ASSERT(!world.used);
+	CU_ASSERT_EQUAL(world.programs, 2);
+	world.blinks = false;
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+	CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+	CU_ASSERT(world.used);
+	CU_ASSERT_EQUAL(world.restarts, 2);
+	CU_ASSERT_EQUAL(world.programs, 3);
+	weir_watch_end(appliance);
+	CU_ASSERT_PTR_NULL(appliance->ports[0].changed);
+	free_appliance(appliance);
+}
+
+/* All that is told counts once ten seconds have passed; and again after each time out of use. */
+static void
+test_settled(void)
+{
+	struct weir_appliance *appliance = make_appliance();
+
+	for (int n = 0; n < 2; n++) {
+		for (int i = 0; i < 199; i++)
+			(void)look(appliance);
+		CU_ASSERT(!appliance->ports[0].settled);
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+		CU_ASSERT(appliance->ports[0].settled);
+		tell(appliance);
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_DOWN);
+		CU_ASSERT(!appliance->ports[0].settled);
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_CLEAN);
+		CU_ASSERT_EQUAL(look(appliance), WEIR_PORT_UP);
+	}
 	free_appliance(appliance);
 }
 
@@ -471,6 +534,8 @@ test_starved_classes(void)
 static const struct weir_test tests[] = {
     {"a link goes down and up", test_down_and_up},
     {"a link that was down between two looks", test_short_flap},
+    {"workers are off with the event", test_told},
+    {"all events count in the end", test_settled},
     {"a port that does not start again", test_restart_fails},
     {"a link that changes its speed", test_speed},
     {"limits come before the first frame", test_limits},

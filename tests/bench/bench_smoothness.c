@@ -8,6 +8,7 @@
 #include "tests/nic/hardware_sim.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FRAMES       1000U /* that are measured at least */
@@ -114,11 +115,13 @@ print_cell(const char *name, const struct gaps *gaps, bool last)
 	       variance > 0 ? sqrt(variance) : 0, gaps->most, last ? "" : ", ");
 }
 
-/* One object of JSON on standard output. */
+/* One object of JSON on standard output. With an argument, that row of it alone. */
 int
-main(void)
+main(int n_arguments, char **arguments)
 {
 	static const uint32_t percents[] = {1, 5, 10, 25, 50, 75, 90};
+	uint32_t only = n_arguments > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 0;
+	uint32_t rows = 0;
 	static const char *const names[] = {"software", "ixgbe's limiter", "software, hiccups",
 	                                    "ixgbe's, hiccups"};
 	bool ok = true;
@@ -133,13 +136,15 @@ main(void)
 	for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]) && ok; i++) {
 		struct gaps gaps[4];
 
+		if (only != 0 && percents[i] != only)
+			continue;
 		for (uint32_t k = 0; k < 4; k++)
 			ok = ok &&
 			     measure(k % 2 == 0 ? "soft" : "auto", percents[i], k >= 2, &gaps[k]);
 		if (!ok)
 			break;
 		printf("%s  {\"percent\": %" PRIu32 ", \"mean_us\": %.3f, \"gaps\": {",
-		       i == 0 ? "" : ",\n", percents[i], gaps[0].sum / (double)gaps[0].n);
+		       rows++ == 0 ? "" : ",\n", percents[i], gaps[0].sum / (double)gaps[0].n);
 		for (uint32_t k = 0; k < 4; k++)
 			print_cell(names[k], &gaps[k], k == 3);
 		printf("}}");

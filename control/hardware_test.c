@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of a limit, that a queue may be measured above it: what is told late at once. */
-#define ABOVE_PART 100U
-
 static const char *const results[] = {
     [WEIR_TEST_NONE] = NULL,   [WEIR_TEST_RUNNING] = "running",
     [WEIR_TEST_HELD] = "held", [WEIR_TEST_UNMEASURED] = "unmeasured",
@@ -101,22 +98,6 @@ weir_hardware_test_missed(const struct weir_appliance *appliance,
 		                 port->name, hardware->n_anew);
 }
 
-/* The most that may honestly leave a queue, of padding, as it may be measured. */
-static uint64_t
-most_of(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
-        uint64_t programmed_bit_s)
-{
-	const struct weir_config_link *link = &appliance->config->links[hardware->link];
-	uint32_t inside = appliance->ports[link->inside].config.mtu_bytes;
-	uint32_t outside = appliance->ports[link->outside].config.mtu_bytes;
-	uint32_t bytes = (inside < outside ? inside : outside) + (uint32_t)RTE_ETHER_HDR_LEN;
-	uint64_t wire = weir_wire_bytes(bytes);
-	uint64_t counted = wire - hardware->limiter.capabilities.uncounted_bytes;
-	uint64_t most = (uint64_t)((weir_u128)programmed_bit_s * wire / counted);
-
-	return weir_sat_add(most, most / ABOVE_PART);
-}
-
 /*
  * Measures a queue by all of the test. Of one that looks faster than its limit, and has not sent
  * more than may go at once, nobody can say that it holds.
@@ -127,9 +108,7 @@ holds(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uin
 	struct weir_hardware_queue *queue = &hardware->queues[index];
 
 	weir_hardware_measure(appliance, hardware, index);
-	if (queue->verdict == WEIR_VERDICT_ABOVE ||
-	    (queue->verdict == WEIR_VERDICT_HELD &&
-	     queue->measured_bit_s > most_of(appliance, hardware, queue->programmed_bit_s)))
+	if (queue->verdict == WEIR_VERDICT_ABOVE)
 		queue->verdict = WEIR_VERDICT_UNMEASURED;
 	queue->tested = queue->verdict;
 	return queue->tested != WEIR_VERDICT_UNMEASURED;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is noticed of a NIC that does not do as it was told, how soon, and what never is. */
+#include "control/hardware_state.h"
 #include "tests/unit/hardware_box_looks.h"
 
 static void
@@ -272,6 +273,27 @@ test_stuck(void)
 	box_free();
 }
 
+/* At 1 Mbit/s two frames of 9,014 bytes take 145 ms: three looks more. */
+static void
+test_stuck_slow(void)
+{
+	const struct weir_hardware_port *hardware;
+	uint32_t slow = 1;
+
+	box_make();
+	box.classes[0].rate_bit_s = BOX_MBIT;
+	box.classes[0].burst_bytes = 20000;
+	box.ports[0].mtu_bytes = box.ports[1].mtu_bytes = 9000;
+	box_start_well();
+	hardware = box.appliance->hardware->ports[BOX_OUTSIDE];
+	while (slow + 1 < hardware->n_queues && hardware->queues[slow].programmed_bit_s != BOX_MBIT)
+		slow++;
+	CU_ASSERT_EQUAL(hardware->queues[slow].programmed_bit_s, BOX_MBIT);
+	atomic_store(&box.departures[0][slow].waiting_frames, 1);
+	CU_ASSERT_EQUAL(looks_until_down(1000), WEIR_HARDWARE_STUCK_NS / BOX_LOOK_NS + 1 + 3);
+	box_free();
+}
+
 /* A backlog that lasted for ms and moved at a rate, of both workers where there are two. */
 static void
 measure(uint32_t worker, uint8_t queue, uint64_t ms, uint64_t bit_s)
@@ -406,6 +428,7 @@ static const struct weir_test tests[] = {
     {"what no budget was charged for", test_no_budget},
     {"a limit that does not hold", test_fast},
     {"a queue that stands still", test_stuck},
+    {"a slow queue that stands still", test_stuck_slow},
     {"measured rates", test_measured},
     {"what is told", test_json},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* limiter_required: nothing is sent without limits. Linked with --wrap. */
+#include "control/hardware_state.h"
 #include "tests/unit/hardware_box.h"
 
 /* What a start that needs limits says where there are none. */
@@ -64,6 +65,13 @@ test_required_untestable(void)
 	CU_ASSERT_STRING_EQUAL(error, "port out0: limiter_required: its limits can't be tested: it "
 	                              "does not tell what has left");
 	CU_ASSERT(!box.used);
+	/* Nor does anything show limits that were set by then. */
+	for (uint32_t q = 1; q < box.appliance->hardware->ports[BOX_OUTSIDE]->n_queues; q++) {
+		CU_ASSERT_EQUAL(
+		    box.appliance->hardware->ports[BOX_OUTSIDE]->queues[q].programmed_bit_s, 0);
+		CU_ASSERT_EQUAL(box.appliance->hardware->ports[BOX_OUTSIDE]->queues[q].verdict,
+		                WEIR_VERDICT_SOFTWARE);
+	}
 	box_free();
 }
 

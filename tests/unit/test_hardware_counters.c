@@ -146,6 +146,32 @@ test_counters_hide(void)
 	box_free();
 }
 
+/* What the driver threw away, and says so, it hides not; nor what its rings and itself may hold. */
+static void
+test_counters_dropped(void)
+{
+	const struct weir_port *port;
+	uint64_t held;
+
+	box_make();
+	port = &box.appliance->ports[BOX_OUTSIDE];
+	held = (uint64_t)port->tx_queues * port->tx_descriptors + 16384U; /* in the NIC itself */
+	box_start_well();
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	charge(10 + held);
+	sends(7, FRAME_BYTES);
+	box.stats.oerrors += 3;
+	CU_ASSERT_EQUAL(looks(3 * (uint32_t)(WEIR_HARDWARE_COUNTERS_NS / BOX_LOOK_NS)),
+	                WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 0);
+	/* One more is missing. */
+	charge(1);
+	CU_ASSERT_EQUAL(looks(3 * (uint32_t)(WEIR_HARDWARE_COUNTERS_NS / BOX_LOOK_NS)),
+	                WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 1);
+	box_free();
+}
+
 /* Drivers take 4 B for each frame off bytes that they read before the frames: 4 less for a while.
  */
 static void
@@ -204,6 +230,7 @@ static const struct weir_test tests[] = {
     {"counters that wrap round", test_counters_wrap},
     {"counters of the whole port", test_whole_port},
     {"counters that hide frames", test_counters_hide},
+    {"frames that the driver threw away", test_counters_dropped},
 };
 
 int

@@ -14,8 +14,9 @@
  *      more before, and goes on from there; what waited in it is lost, and hides nothing once that
  *      is known. In the same way the sum of all ports is compared with what budgets without a
  *      parent were charged; more stops all ports.
- *      Fewer than are known to have left, or than were charged and the rings have room for: the
- *      counters lie, which is an alarm, too. So are counters that were set back while the port ran,
+ *      Fewer frames or bytes than are known to have left (but for 4 bytes of each frame, the FCS),
+ *      or fewer frames than were charged and the rings have room for: the counters lie, which is an
+ *      alarm, too. So are counters that were set back while the port ran,
  *      or can't be read: the second time, or after WEIR_HARDWARE_UNREAD_LOOKS looks in a row, the
  *      port is stopped for good. One that wraps round at 32, 40 or 48 bits is no alarm.
  *   2. Measured against programmed. See dataplane/departures.h. A queue that is faster than its
@@ -44,7 +45,7 @@
  *   a queue above its limit     one look after a busy period went over it
  *   ... shared by workers       three looks' worth of its limit more
  *   ... in short periods        three measurements of 2 s and a look: a warning
- *   counters that hide frames   2 x WEIR_HARDWARE_COUNTERS_NS and a look, once they hide more than
+ *   counters that hide anything 2 x WEIR_HARDWARE_COUNTERS_NS and a look, once they hide more than
  *                               leaves in that time
  *   a stuck queue               WEIR_HARDWARE_STUCK_NS, what two largest frames take at its limit,
  *                               and two looks

@@ -62,19 +62,24 @@ read_charged(const struct weir_appliance *appliance, const struct weir_hardware_
 	return (struct weir_hardware_counts){totals.tx_frames, totals.tx_wire_bytes};
 }
 
-/* Frames that are known to have left. */
-static uint64_t
+/* What is known to have left, as a driver that doesn't count the FCS counts it. */
+static struct weir_hardware_counts
 read_done(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
 {
-	uint64_t done = 0;
+	struct weir_hardware_counts done = {0};
 
 	for (uint32_t s = 0; s < hardware->n_senders; s++) {
 		for (uint32_t q = 0; q < hardware->n_queues; q++) {
 			const struct weir_departures *departures =
 			    weir_hardware_departures(appliance, hardware, s, q);
+			uint64_t left_bytes, handed_bytes;
 
-			if (departures != NULL)
-				done += atomic_load(&departures->done_frames);
+			if (departures == NULL)
+				continue;
+			weir_departures_read(departures, RTE_ETHER_CRC_LEN, &left_bytes,
+			                     &handed_bytes);
+			done.frames += atomic_load(&departures->done_frames);
+			done.wire_bytes += left_bytes;
 		}
 	}
 	return done;
@@ -219,7 +224,7 @@ weir_hardware_base_sent(struct weir_appliance *appliance, struct weir_hardware_p
 	(void)read_port(appliance, hardware);
 	hardware->base_sent = hardware->total;
 	hardware->base_charged = read_charged(appliance, hardware);
-	hardware->base_done_frames = read_done(appliance, hardware);
+	hardware->base_done = read_done(appliance, hardware);
 	hardware->base_errors = hardware->raw_errors;
 	hardware->past_ns = 0;
 }
@@ -443,28 +448,43 @@ holds(const struct weir_appliance *appliance, const struct weir_hardware_port *h
 	return (uint64_t)port->tx_queues * port->tx_descriptors + INSIDE_FRAMES;
 }
 
+/* Tells once of counters that show less than is due. */
+static void
+tell_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+            struct weir_hardware_counts sent, struct weir_hardware_counts due)
+{
+	const char *name = appliance->ports[hardware->index].config.name;
+	bool hides = exceeds(due, sent);
+
+	if (hides && !hardware->hides && sent.frames < due.frames)
+		weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
+		                 "port %s: counts %" PRIu64 " frames as sent, but %" PRIu64
+		                 " have left: its counters can't be believed",
+		                 name, sent.frames, due.frames);
+	else if (hides && !hardware->hides)
+		weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
+		                 "port %s: counts %" PRIu64 " B on the wire as sent, but %" PRIu64
+		                 " have left: its counters can't be believed",
+		                 name, sent.wire_bytes, due.wire_bytes);
+	hardware->hides = hides;
+}
+
 /* What had left a while ago must show by now, and so must what the rings have no room for. */
 static void
 check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
              uint64_t charged)
 {
 	uint64_t now_ns = appliance->hardware->now_ns;
-	uint64_t sent = hardware->total.frames - hardware->base_sent.frames;
-	uint64_t dropped = weir_sat_sub(hardware->raw_errors, hardware->base_errors), due;
-	bool hides;
+	uint64_t dropped = weir_sat_sub(hardware->raw_errors, hardware->base_errors), most;
+	struct weir_hardware_counts due = hardware->past_done;
 
 	if (hardware->past_ns != 0 && now_ns - hardware->past_ns < WEIR_HARDWARE_COUNTERS_NS)
 		return;
-	due = weir_sat_sub(hardware->past_charged_frames, holds(appliance, hardware) + dropped);
-	due = RTE_MAX(due, hardware->past_done_frames);
-	hides = hardware->past_ns != 0 && sent < due;
-	if (hides && !hardware->hides)
-		weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
-		                 "port %s: counts %" PRIu64 " frames as sent, but %" PRIu64
-		                 " have left: its counters can't be believed",
-		                 appliance->ports[hardware->index].config.name, sent, due);
-	hardware->hides = hides;
-	hardware->past_done_frames = read_done(appliance, hardware) - hardware->base_done_frames;
+	most = holds(appliance, hardware) + dropped;
+	due.frames = RTE_MAX(due.frames, weir_sat_sub(hardware->past_charged_frames, most));
+	if (hardware->past_ns != 0)
+		tell_hiding(appliance, hardware, minus(hardware->total, hardware->base_sent), due);
+	hardware->past_done = minus(read_done(appliance, hardware), hardware->base_done);
 	hardware->past_charged_frames = charged - hardware->base_charged.frames;
 	hardware->past_ns = now_ns;
 }

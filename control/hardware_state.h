@@ -162,13 +162,14 @@ struct weir_hardware_port {
 	bool late;                     /* what was sent before that start may still show after it */
 	uint64_t idle_frames, idle_ns; /* charged at the last look, and since when that is all */
 	struct weir_hardware_counts base_sent, base_charged; /* at programming */
-	uint64_t base_done_frames;
+	struct weir_hardware_counts base_done;               /* likewise; without the FCS */
 	uint64_t raw_errors,
 	    base_errors; /* frames that the driver has thrown away; at programming */
 	/* What must show when this is over: done, or charged and more than rings hold. */
-	uint64_t past_done_frames, past_charged_frames, past_ns; /* since base; 0 ns: not yet */
-	uint64_t window_ns;                /* when the present measurement began */
-	uint64_t rounds[WEIR_WORKERS_MAX]; /* of each sender, at the last look */
+	struct weir_hardware_counts past_done; /* since base; without the FCS */
+	uint64_t past_charged_frames, past_ns; /* likewise; 0 ns: not yet */
+	uint64_t window_ns;                    /* when the present measurement began */
+	uint64_t rounds[WEIR_WORKERS_MAX];     /* of each sender, at the last look */
 };
 
 struct weir_hardware {

@@ -406,6 +406,38 @@ test_counters(void)
 	}
 }
 
+/* Half of the bytes that classes send in a step, and more, are not counted. */
+static bool
+is_hiding_bytes(void)
+{
+	sim.outside->cheat.count_bytes -=
+	    (int64_t)(RATES_MBIT * MBIT / 8 / 4 * STEP_NS / WEIR_NS_PER_S);
+	return sim.hardware->hides;
+}
+
+static void
+test_counters_bytes(void)
+{
+	for (uint32_t d = 0; d < 2; d++) {
+		uint64_t most = 0;
+
+		for (uint32_t n = 0; n < TRIES; n++) {
+			open_box(devices[d], true, n);
+			sim.shortest_round_ns = sim.longest_round_ns = SLOW_ROUND_NS;
+			for (uint32_t i = 0; i < sim.policy.n_classes; i++)
+				offer(i, sim.policy.classes[i].rate_bit_s / 2);
+			weir_hwsim_run(&sim, 700 * MS);
+			most = max64(most, run_until(is_hiding_bytes, 5 * WEIR_NS_PER_S));
+			CU_ASSERT_FALSE(sim.hardware->breached);
+			CU_ASSERT_FALSE(sim.hardware->set_back);
+			CU_ASSERT(sim.alarms > 0);
+			weir_hwsim_finish(&sim);
+		}
+		print_bound("counters that hide bytes, and no frame", names[d], most,
+		            2 * WEIR_HARDWARE_COUNTERS_NS + 2 * LOOK_NS);
+	}
+}
+
 /* ---- stuck ---- */
 
 static void
@@ -553,6 +585,7 @@ static const struct weir_test tests[] = {
     {"limits forgotten", test_forgets},
     {"frames that nobody charged", test_extra_frames},
     {"counters that lie", test_counters},
+    {"counters that hide bytes", test_counters_bytes},
     {"a queue that never completes", test_stuck},
 };
 

@@ -172,6 +172,33 @@ test_counters_dropped(void)
 	box_free();
 }
 
+/* All frames shown, and fewer bytes than have left. */
+static void
+test_counters_hide_bytes(void)
+{
+	char last[WEIR_EVENT_MESSAGE_SIZE];
+
+	box_make();
+	box_start_well();
+	CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+	/* A driver need not count the FCS: sends doesn't. */
+	charge(10);
+	sends(10, FRAME_BYTES);
+	atomic_store(&box.departures[0][3].done_frames, 10);
+	atomic_store(&box.departures[0][3].done_bytes, 10 * weir_wire_bytes(FRAME_BYTES));
+	CU_ASSERT_EQUAL(looks(50), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", NULL), 0);
+	/* A byte less is a lie. */
+	charge(1);
+	sends(1, FRAME_BYTES - 1);
+	atomic_store(&box.departures[0][3].done_frames, 11);
+	atomic_store(&box.departures[0][3].done_bytes, 11 * weir_wire_bytes(FRAME_BYTES));
+	CU_ASSERT_EQUAL(looks(22), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_counters", last), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last, "B on the wire as sent, but"));
+	box_free();
+}
+
 /* Drivers take 4 B for each frame off bytes that they read before the frames: 4 less for a while.
  */
 static void
@@ -231,6 +258,7 @@ static const struct weir_test tests[] = {
     {"counters of the whole port", test_whole_port},
     {"counters that hide frames", test_counters_hide},
     {"frames that the driver threw away", test_counters_dropped},
+    {"counters that hide bytes", test_counters_hide_bytes},
 };
 
 int

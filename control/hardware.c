@@ -275,6 +275,19 @@ tell_soft(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 	                 "port %s: no limits in hardware: %s", config->name, hardware->reason);
 }
 
+/* Tells once of limits of which nobody will notice that they do not hold. */
+static void
+tell_unmeasured(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	if (hardware->told_unmeasured || hardware->limiter.capabilities.completions)
+		return;
+	hardware->told_unmeasured = true;
+	weir_events_post(appliance->events, WEIR_WARNING, "limits_unmeasured",
+	                 "port %s: its driver does not tell what has left: whether its queues keep "
+	                 "to their limits is not measured",
+	                 appliance->ports[hardware->index].config.name);
+}
+
 static void
 tell_limits(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
@@ -293,6 +306,7 @@ tell_limits(struct weir_appliance *appliance, struct weir_hardware_port *hardwar
 	                 "port %s: limits of %" PRIu32 " queues are in force in hardware (%s)",
 	                 appliance->ports[hardware->index].config.name, n,
 	                 weir_limiter_kind_name(hardware->limiter.ops->kind));
+	tell_unmeasured(appliance, hardware);
 }
 
 /* Programs what can be. 0: limits are in force; -EAGAIN; or another -errno: there are none. */

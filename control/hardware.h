@@ -24,6 +24,9 @@
  *      where the policy says limiter_required.
  *      One that was measured above its limit, but never for so long that its burst does not explain
  *      it, is no proof: it gets the verdict "above", and a warning.
+ *      Where the driver doesn't tell what has left none of this is measured, which is told once:
+ *      what leaves is held in software, and limiter_required asks no more than that the driver has
+ *      taken the limits.
  *   3. A queue in which frames wait and none leaves for WEIR_HARDWARE_STUCK_NS is "stuck": an
  * alarm, and the port is restarted.
  *

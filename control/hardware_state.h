@@ -122,6 +122,7 @@ struct weir_hardware_port {
 	bool distrusted; /* until Weir is restarted, limits are software's */
 	bool fast;       /* because a limit did not hold */
 	bool told_soft;
+	bool told_unmeasured;
 	uint64_t link_bit_s;                    /* at programming */
 	uint32_t n_anew;                        /* limits that the last programming put in force */
 	char reason[WEIR_HARDWARE_REASON_SIZE]; /* why it is soft, or "" */

@@ -7,6 +7,8 @@
 #include "control/watch.h"
 #include "tests/nic/hardware_sim.h"
 
+#include <string.h>
+
 #define MBIT     UINT64_C(1000000)
 #define MS       ((uint64_t)WEIR_NS_PER_MS)
 #define ROUND_NS (20 * WEIR_NS_PER_US)
@@ -17,6 +19,7 @@
 
 static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=10G,events=1";
 static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
+static const char txgbe[] = "model1,family=txgbe,queues=17,speed=10G";
 
 static struct weir_hwsim sim;
 
@@ -290,6 +293,27 @@ test_hung_worker(void)
 	weir_hwsim_finish(&sim);
 }
 
+/* Nobody measures limits where the driver doesn't tell what has left: that is said, and once. */
+static void
+test_unmeasured(void)
+{
+	static const char *const devices[] = {cnxk, txgbe, ixgbe};
+
+	for (uint32_t d = 0; d < WEIR_TEST_COUNT(devices); d++) {
+		struct weir_event event;
+		uint32_t n = 0;
+
+		open_box(devices[d], true);
+		CU_ASSERT_TRUE(sim.hardware->open);
+		flap();
+		weir_hwsim_run(&sim, 200 * MS);
+		for (uint64_t i = 1; weir_events_get(sim.events, i, &event); i = event.number + 1)
+			n += strcmp(event.kind, "limits_unmeasured") == 0 ? 1 : 0;
+		CU_ASSERT_EQUAL(n, devices[d] == ixgbe ? 0 : 1);
+		weir_hwsim_finish(&sim);
+	}
+}
+
 static const struct weir_test tests[] = {
     {"a worker that hangs", test_hung_worker},
     {"own frames after a start", test_own_after_start},
@@ -300,6 +324,7 @@ static const struct weir_test tests[] = {
     {"counters that are set back", test_counters_back},
     {"counters that can't be read", test_unreadable},
     {"counters that stand still", test_hide},
+    {"limits that can't be measured", test_unmeasured},
 };
 
 int

@@ -16,7 +16,8 @@
  *      parent were charged; more stops all ports.
  *      Fewer frames or bytes than are known to have left (but for 4 bytes of each frame, the FCS),
  *      or fewer frames than were charged and the rings have room for: the counters lie, which is an
- *      alarm, too. So are counters that were set back while the port ran,
+ *      alarm, too. So it is where the driver doesn't tell what has left, some frames were charged
+ *      and none shows. So are counters that were set back while the port ran,
  *      or can't be read: the second time, or after WEIR_HARDWARE_UNREAD_LOOKS looks in a row, the
  *      port is stopped for good. One that wraps round at 32, 40 or 48 bits is no alarm.
  *   2. Measured against programmed. See dataplane/departures.h. A queue that is faster than its
@@ -50,6 +51,8 @@
  *   ... in short periods        three measurements of 2 s and a look: a warning
  *   counters that hide anything 2 x WEIR_HARDWARE_COUNTERS_NS and a look, once they hide more than
  *                               leaves in that time
+ *   ... all frames, if nobody   WEIR_HARDWARE_STUCK_NS after the eighth was charged, what two
+ *       tells what has left     largest frames take at the slowest limit, and two looks
  *   a stuck queue               WEIR_HARDWARE_STUCK_NS, what two largest frames take at its limit,
  *                               and two looks
  *

@@ -73,7 +73,7 @@ port_verdict(const struct weir_appliance *appliance, const struct weir_hardware_
 		return "fast";
 	if (watch->refused || hardware->distrusted)
 		return "refused";
-	if (hardware->hides || hardware->set_back || hardware->unread_looks > 0)
+	if (hardware->hides || hardware->still || hardware->set_back || hardware->unread_looks > 0)
 		return "counters";
 	for (uint32_t q = 0; q < hardware->n_queues; q++)
 		if (hardware->queues[q].stuck)

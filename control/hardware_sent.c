@@ -31,6 +31,9 @@
 #define NOTE_WAIT_NS 10000
 #define NOTE_TRIES   3U
 
+/* So many that were charged and don't show are none that were lost by chance. */
+#define STILL_FRAMES 8U
+
 /* By when what was sent before a start, and counted late, has shown without any doubt. */
 #define LATE_NS (4 * WEIR_HARDWARE_COUNTERS_NS)
 
@@ -227,6 +230,9 @@ weir_hardware_base_sent(struct weir_appliance *appliance, struct weir_hardware_p
 	hardware->base_done = read_done(appliance, hardware);
 	hardware->base_errors = hardware->raw_errors;
 	hardware->past_ns = 0;
+	hardware->still = false;
+	hardware->still_shown = hardware->total.frames + hardware->raw_errors;
+	hardware->still_charged = hardware->base_charged.frames;
 }
 
 bool
@@ -489,6 +495,51 @@ check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardwa
 	hardware->past_ns = now_ns;
 }
 
+/* How long none may show: at the slowest limit the largest frame takes a while. */
+static uint64_t
+still_ns(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	uint64_t bits = (uint64_t)weir_config_largest_frame(appliance->config) * 8;
+	uint64_t slowest_bit_s = UINT64_MAX;
+
+	for (uint32_t q = 1; q < hardware->n_queues; q++)
+		if (hardware->queues[q].programmed_bit_s > 0)
+			slowest_bit_s =
+			    RTE_MIN(slowest_bit_s, hardware->queues[q].programmed_bit_s);
+	return WEIR_HARDWARE_STUCK_NS + 2 * bits * WEIR_NS_PER_S / slowest_bit_s;
+}
+
+/*
+ * Where nobody tells what has left: frames go on being charged, and the counters stand still. So
+ * nothing leaves, or they hide all of it.
+ */
+static void
+check_still(struct weir_appliance *appliance, struct weir_hardware_port *hardware, uint64_t charged)
+{
+	uint64_t now_ns = appliance->hardware->now_ns;
+	uint64_t shown = hardware->total.frames + hardware->raw_errors;
+
+	if (weir_hardware_departures(appliance, hardware, 0, 0) != NULL)
+		return;
+	if (shown != hardware->still_shown) {
+		hardware->still_shown = shown;
+		hardware->still_charged = charged;
+		hardware->still = false;
+	}
+	if (charged - hardware->still_charged < STILL_FRAMES) {
+		hardware->still_since_ns = now_ns;
+		return;
+	}
+	if (hardware->still || now_ns - hardware->still_since_ns < still_ns(appliance, hardware))
+		return;
+	hardware->still = true;
+	weir_events_post(appliance->events, WEIR_ALARM, "port_counters",
+	                 "port %s: %" PRIu64 " frames were charged and none is counted as sent: "
+	                 "nothing leaves, or its counters can't be believed",
+	                 appliance->ports[hardware->index].config.name,
+	                 charged - hardware->still_charged);
+}
+
 /* Returns whether there is something to compare. */
 static bool
 read_one(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
@@ -508,8 +559,10 @@ read_one(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 	hardware->reading = hardware->total;
 	hardware->comparing = true;
 	settle_lost(appliance, hardware, charged);
-	if (appliance->port_watch[hardware->index].state == WEIR_PORT_UP)
+	if (appliance->port_watch[hardware->index].state == WEIR_PORT_UP) {
 		check_hiding(appliance, hardware, charged.frames);
+		check_still(appliance, hardware, charged.frames);
+	}
 	return true;
 }
 

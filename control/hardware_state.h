@@ -169,8 +169,13 @@ struct weir_hardware_port {
 	/* What must show when this is over: done, or charged and more than rings hold. */
 	struct weir_hardware_counts past_done; /* since base; without the FCS */
 	uint64_t past_charged_frames, past_ns; /* likewise; 0 ns: not yet */
-	uint64_t window_ns;                    /* when the present measurement began */
-	uint64_t rounds[WEIR_WORKERS_MAX];     /* of each sender, at the last look */
+	/* Where departures are not told: the counters do not move, though frames are charged. */
+	bool still;
+	uint64_t still_shown;              /* sent or thrown away, when they last moved ... */
+	uint64_t still_charged;            /* ... and frames charged by then */
+	uint64_t still_since_ns;           /* some more have been charged */
+	uint64_t window_ns;                /* when the present measurement began */
+	uint64_t rounds[WEIR_WORKERS_MAX]; /* of each sender, at the last look */
 };
 
 struct weir_hardware {

@@ -148,7 +148,8 @@ check_tick(struct weir_hwsim *sim)
 	/* What the link did since the last look may not be known yet. */
 	if (watch->state == WEIR_PORT_UP && sim->noticed_ns != 0)
 		check_registers(sim);
-	if (sim->judging && (sim->hardware->breached || sim->hardware->hides))
+	if (sim->judging &&
+	    (sim->hardware->breached || sim->hardware->hides || sim->hardware->still))
 		weir_hwsim_fail(sim, "the port is said to %s",
 		                sim->hardware->breached ? "breach" : "hide frames");
 	read_events(sim);

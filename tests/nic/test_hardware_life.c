@@ -293,6 +293,47 @@ test_hung_worker(void)
 	weir_hwsim_finish(&sim);
 }
 
+static uint64_t
+run_until_still(void)
+{
+	uint64_t begin_ns = sim.now_ns;
+
+	while (!sim.hardware->still && sim.now_ns - begin_ns < 5 * WEIR_NS_PER_S &&
+	       sim.error[0] == '\0')
+		weir_hwsim_run(&sim, MS);
+	return sim.now_ns - begin_ns;
+}
+
+/* No frame shows any more: a few that leave are hidden, or none leaves. */
+static void
+test_still(void)
+{
+	for (uint32_t stalls = 0; stalls < 2; stalls++) {
+		open_box(cnxk, false);
+		offer(0, 10 * MBIT);
+		weir_hwsim_run(&sim, 200 * MS);
+		/* None that comes is no alarm. */
+		sim.sources[0].rate_bit_s = 0;
+		weir_hwsim_run(&sim, WEIR_HARDWARE_STUCK_NS + 500 * MS);
+		CU_ASSERT_EQUAL(sim.alarms, 0);
+		sim.outside->cheat.hidden_ppm = stalls == 0 ? 1000000 : 0;
+		sim.outside->cheat.stalls = stalls == 1;
+		sim.outside->cheat.stalled_queue = WEIR_MODEL_ALL_QUEUES;
+		offer(0, 10 * MBIT);
+		/* Eight frames take 10 ms. */
+		CU_ASSERT(run_until_still() <=
+		          WEIR_HARDWARE_STUCK_NS + 2 * WEIR_HARDWARE_LOOK_NS + 20 * MS);
+		CU_ASSERT_EQUAL(sim.alarms, 1);
+		/* What has left by now was charged; the port goes on. */
+		sim.outside->cheat.hidden_ppm = 0;
+		sim.outside->cheat.stalls = false;
+		weir_hwsim_run(&sim, 200 * MS);
+		CU_ASSERT_FALSE(sim.hardware->still);
+		CU_ASSERT_FALSE(sim.hardware->breached);
+		weir_hwsim_finish(&sim);
+	}
+}
+
 /* Nobody measures limits where the driver doesn't tell what has left: that is said, and once. */
 static void
 test_unmeasured(void)
@@ -325,6 +366,7 @@ static const struct weir_test tests[] = {
     {"counters that can't be read", test_unreadable},
     {"counters that stand still", test_hide},
     {"limits that can't be measured", test_unmeasured},
+    {"all stands still, and nobody tells", test_still},
 };
 
 int

@@ -2,6 +2,7 @@
 /*
  * What is known of the outside ports' limits. Shared by hardware.c (programming), hardware_change.c
  * (changes while frames flow), hardware_meter.c, hardware_check.c (what is measured),
+ * hardware_sent.c and hardware_counters.c (what was sent),
  * hardware_test.c and hardware_json.c; nothing else includes it.
  */
 #ifndef WEIR_CONTROL_HARDWARE_STATE_H
@@ -292,5 +293,15 @@ void weir_hardware_read_sent(struct weir_appliance *appliance);
 
 /* Whether the driver's counters say that all that was charged has left. */
 bool weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* ---- hardware_counters.c ---- */
+
+/* The counters were just read, the port was programmed, and no worker uses it. */
+void weir_hardware_base_counters(const struct weir_appliance *appliance,
+                                 struct weir_hardware_port *hardware);
+
+/* Alarms where what the counters show is too little. charged: frames, read before the counters. */
+void weir_hardware_check_counters(struct weir_appliance *appliance,
+                                  struct weir_hardware_port *hardware, uint64_t charged);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is known of the outside ports' limits. Shared by hardware.c (programming), hardware_change.c
- * (changes while frames flow), hardware_meter.c, hardware_check.c (what is measured),
- * hardware_sent.c and hardware_counters.c (what was sent),
+ * (changes while frames flow), hardware_hold.c (those that wait), hardware_meter.c,
+ * hardware_check.c (what is measured), hardware_sent.c and hardware_counters.c (what was sent),
  * hardware_test.c and hardware_json.c; nothing else includes it.
  */
 #ifndef WEIR_CONTROL_HARDWARE_STATE_H
@@ -217,6 +217,20 @@ void weir_hardware_adopt(struct weir_appliance *appliance, struct weir_hardware_
 
 /* From now on all classes go by queue 0, whatever is programmed, and nothing is judged. */
 void weir_hardware_go_soft(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+
+/* Puts a plan in force that nothing stands in the way of any more, and takes it. */
+void weir_hardware_change_now(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                              struct weir_hardware_plan *plan);
+
+/* ---- hardware_hold.c ---- */
+
+/*
+ * Takes a plan. Has little wait in the port's queues, and then nothing; puts it in force then. A
+ * change under way begins anew.
+ */
+void weir_hardware_change_held(struct weir_appliance *appliance,
+                               struct weir_hardware_port *hardware,
+                               struct weir_hardware_plan *plan);
 
 /* One look at a change under way. */
 void weir_hardware_step(struct weir_appliance *appliance, struct weir_hardware_port *hardware,

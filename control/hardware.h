@@ -203,9 +203,11 @@ int weir_hardware_admit(const struct weir_appliance *appliance, const struct wei
 bool weir_hardware_leave(struct weir_appliance *appliance, uint32_t port);
 
 /*
- * A policy was published: plans anew. Limits that can be changed live are, at once; where a commit
- * stops the queues they are eased, and the port is held, drained, programmed and released by
- * weir_hardware_tick. Until then the old limits stand, and the buckets hold the new rates.
+ * A policy was published: plans anew. Limits that can be changed live are, at once, if nothing that
+ * waits may leave faster by it than its class may. Where it may, which is only where departures are
+ * not told, limits fall at once and the others change as where a commit stops the queues: these are
+ * eased, and the port is held, drained, programmed and released by weir_hardware_tick. Until then
+ * the old limits stand, and the buckets hold the new rates.
  */
 void weir_hardware_policy(struct weir_appliance *appliance);
 

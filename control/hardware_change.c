@@ -356,6 +356,104 @@ weir_hardware_change_now(struct weir_appliance *appliance, struct weir_hardware_
 	leave_if_required(appliance, hardware);
 }
 
+/* A class that a plan has and uses, by its name, as its index there; or WEIR_ANY. */
+static uint32_t
+class_in(const struct weir_hardware_plan *plan, const char *name)
+{
+	for (uint32_t i = 0; i < plan->n_classes; i++)
+		if (plan->classes[i].used && strcmp(plan->classes[i].name, name) == 0)
+			return i;
+	return WEIR_ANY;
+}
+
+/*
+ * Whether frames that wait could leave faster by a plan than their class may: at the same time as
+ * those that it sends by another queue from now on, or by the higher limit of a class that gets
+ * their queue. Where departures are told a class has no more on its way than its burst, which may
+ * leave at once; otherwise as much as a ring holds. There no queue is shared.
+ */
+static bool
+speeds_up(const struct weir_hardware_port *hardware, const struct weir_hardware_plan *plan)
+{
+	const struct weir_limiter *limiter = &hardware->limiter;
+
+	const struct weir_hardware_plan *before = &hardware->plan;
+	uint32_t other;
+
+	if (limiter->capabilities.completions)
+		return false;
+	for (uint32_t i = 0; i < before->n_classes; i++) {
+		if (before->classes[i].queue == 0)
+			continue;
+		other = class_in(plan, before->classes[i].name);
+		if (other != WEIR_ANY && plan->classes[other].queue != before->classes[i].queue)
+			return true;
+	}
+	for (uint32_t i = 0; i < plan->n_classes; i++) {
+		uint32_t queue = plan->classes[i].queue;
+
+		if (queue == 0)
+			continue;
+		other = class_in(before, plan->classes[i].name);
+		if (other != WEIR_ANY && before->classes[other].queue != queue)
+			return true;
+		/* Of one that is gone, and had it at some time, frames may wait there still. */
+		if (other == WEIR_ANY && limiter->programmed_bit_s[queue] != 0 &&
+		    !falls(limiter, plan, queue))
+			return true;
+	}
+	return false;
+}
+
+/* The largest limit that holds back to a rate, whatever the rounding takes; 0: there is none. */
+static uint64_t
+holds_back(const struct weir_limiter *limiter, uint64_t rate_bit_s)
+{
+	uint64_t step = limiter->capabilities.step_bit_s;
+
+	if (rate_bit_s < limiter->capabilities.min_bit_s)
+		rate_bit_s = limiter->capabilities.min_bit_s;
+	return weir_limiter_round(limiter, step == 0 ? rate_bit_s : rate_bit_s - rate_bit_s % step);
+}
+
+/*
+ * Before a change that has to wait: limits of classes whose rates fall do so at once, for what
+ * waits in their queues. Returns false where nobody can say any more what is in force.
+ */
+static bool
+lower(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+      const struct weir_hardware_plan *plan)
+{
+	const struct weir_limiter *limiter = &hardware->limiter;
+	struct weir_hardware_plan *present = &hardware->plan;
+
+	for (uint32_t i = 0; i < present->n_classes; i++) {
+		uint32_t queue = present->classes[i].queue;
+		uint32_t other = queue == 0 ? WEIR_ANY : class_in(plan, present->classes[i].name);
+		uint64_t rate;
+
+		if (other == WEIR_ANY)
+			continue;
+		rate = holds_back(limiter, appliance->config->classes[other].rate_bit_s);
+		if (rate != 0 && rate < limiter->programmed_bit_s[queue])
+			present->queue_bit_s[queue] = rate;
+	}
+	return weir_hardware_put(appliance, hardware, present) == 0;
+}
+
+static void
+wait_to_change(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+               struct weir_hardware_plan *plan)
+{
+	if (hardware->limiter.capabilities.change == WEIR_LIMITER_LIVE &&
+	    !lower(appliance, hardware, plan)) {
+		weir_hardware_plan_free(plan);
+		distrust(appliance, hardware);
+		return;
+	}
+	weir_hardware_change_held(appliance, hardware, plan);
+}
+
 static void
 change_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
@@ -383,9 +481,10 @@ change_port(struct weir_appliance *appliance, struct weir_hardware_port *hardwar
 		leave_if_required(appliance, hardware);
 		return;
 	}
-	if (limiter->capabilities.change == WEIR_LIMITER_STOPS &&
-	    (needs_programming(hardware, &plan) || hardware->change != WEIR_HARDWARE_SETTLED))
-		weir_hardware_change_held(appliance, hardware, &plan);
+	if (hardware->change != WEIR_HARDWARE_SETTLED || speeds_up(hardware, &plan) ||
+	    (limiter->capabilities.change == WEIR_LIMITER_STOPS &&
+	     needs_programming(hardware, &plan)))
+		wait_to_change(appliance, hardware, &plan);
 	else
 		weir_hardware_change_now(appliance, hardware, &plan);
 }

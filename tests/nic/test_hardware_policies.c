@@ -250,7 +250,64 @@ test_joint(void)
 	}
 }
 
+/*
+ * Where nobody tells what has left, a ring full of frames waits for a limit. A policy gives their
+ * queue to a faster class: they leave no faster than theirs may, by its new rate, if that is lower.
+ */
+static void
+reuse_queue(const char *device, uint64_t rate_bit_s, uint64_t new_bit_s)
+{
+	struct weir_hwsim_policy policy = {
+	    .outside = device, .limiter = "auto", .n_workers = 1, .n_classes = 2};
+	uint64_t left;
+	uint16_t queue;
+
+	for (uint32_t i = 0; i < 2; i++)
+		policy.classes[i] =
+		    (struct weir_hwsim_class){.rate_bit_s = (i + 1) * rate_bit_s,
+		                              .burst_bytes = 2 * WEIR_HWSIM_WIRE_MAX,
+		                              .backlog_bytes = BURST};
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	sim.shortest_round_ns = sim.longest_round_ns = 4 * ROUND_NS;
+	queue = sim.hardware->plan.classes[0].queue;
+	CU_ASSERT_TRUE_FATAL(queue != 0 && !sim.hardware->limiter.capabilities.completions);
+	/* It takes less than was asked, and so its ring fills. */
+	sim.outside->cheat.rate_ppm = 500000;
+	sim.outside->cheat.rate_queue = queue;
+	sim.sources[0] = (struct weir_hwsim_source){
+	    .rate_bit_s = 2 * rate_bit_s, .least = FULL, .most = FULL, .most_due_bytes = 2 * FULL};
+	weir_hwsim_run(&sim, 100 * MS);
+	CU_ASSERT(weir_model_waiting(sim.outside, queue) > 200);
+	sim.outside->cheat.rate_ppm = 1000000;
+	policy.classes[0].rate_bit_s = new_bit_s;
+	policy.classes[2] = (struct weir_hwsim_class){
+	    .rate_bit_s = 5000 * MBIT, .burst_bytes = BURST, .backlog_bytes = BURST};
+	policy.n_classes = 3;
+	left = sim.tape.classes[0].left_bytes;
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, &policy));
+	weir_hwsim_run(&sim, 20 * MS);
+	left = sim.tape.classes[0].left_bytes - left;
+	printf("    %s: %" PRIu64 " B in 20 ms\n", device, left);
+	CU_ASSERT(left <= new_bit_s / 8 / 50 + 20480 + 4 * WEIR_HWSIM_WIRE_MAX);
+	weir_hwsim_run(&sim, 500 * MS);
+	CU_ASSERT_EQUAL(sim.hardware->change, WEIR_HARDWARE_SETTLED);
+	CU_ASSERT_EQUAL(sim.hardware->plan.classes[0].queue, 0);
+	CU_ASSERT_EQUAL(sim.tape.lost_bytes, 0);
+	sim.sources[0].rate_bit_s = 0;
+	weir_hwsim_drain(&sim);
+	weir_hwsim_finish(&sim);
+}
+
+static void
+test_reuse(void)
+{
+	reuse_queue("model1,family=txgbe,queues=3,speed=10G", 100 * MBIT, 100 * MBIT);
+	reuse_queue("model1,family=txgbe,queues=3,speed=10G", 100 * MBIT, 30 * MBIT + MBIT / 2);
+	reuse_queue("model1,family=cnxk,queues=3,speed=10G", 100 * MBIT, 100 * MBIT);
+}
+
 static const struct weir_test tests[] = {
+    {"a queue that another class gets, and what waits in it", test_reuse},
     {"a change that stops the queues loses nothing, and holds up nobody for long",
      test_held_change},
     {"a limit that two workers share", test_joint},

@@ -218,6 +218,7 @@ open_limiter(const struct weir_port *port, struct weir_hardware_port *hardware)
 	if (code < 0 && hardware->reason[0] == '\0')
 		snprintf(hardware->reason, sizeof(hardware->reason), "%s", strerror(-code));
 	hardware->open = code == 0;
+	hardware->unplanned = false;
 	return code;
 }
 
@@ -232,6 +233,23 @@ count_broken(const struct weir_hardware_port *hardware)
 	return n;
 }
 
+/* What a policy before it has left in the NIC is taken away. Returns -ENOSPC, or what failed. */
+static int
+put_none(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+{
+	struct weir_hardware_plan plan;
+	int code = weir_hardware_plan_software(appliance, hardware, &plan);
+
+	if (code < 0)
+		return code;
+	code = weir_hardware_put(appliance, hardware, &plan);
+	if (code < 0)
+		weir_hardware_plan_free(&plan);
+	else
+		weir_hardware_adopt(appliance, hardware, &plan);
+	return code < 0 ? code : -ENOSPC;
+}
+
 static int
 plan_and_put(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
@@ -242,6 +260,8 @@ plan_and_put(struct weir_appliance *appliance, struct weir_hardware_port *hardwa
 	                              hardware->plan.classes == NULL ? NULL : &hardware->plan,
 	                              &plan, hardware->reason, sizeof(hardware->reason));
 
+	if (code == -ENOSPC && !required)
+		return put_none(appliance, hardware);
 	if (code < 0)
 		return code;
 	if (required &&

@@ -454,35 +454,63 @@ wait_to_change(struct weir_appliance *appliance, struct weir_hardware_port *hard
 	weir_hardware_change_held(appliance, hardware, plan);
 }
 
+/* Plans for a port that is in use. Returns 0 or -errno with one line in error. */
+static int
+plan_port(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
+          struct weir_hardware_plan *plan, char *error, size_t error_size)
+{
+	int code =
+	    weir_hardware_plan(appliance->config, hardware->link, &hardware->limiter,
+	                       hardware->n_senders, &hardware->plan, plan, error, error_size);
+
+	if (code < 0 || !appliance->ports[hardware->index].config.limiter_required ||
+	    weir_hardware_plan_limits_all(plan, error, error_size))
+		return code;
+	weir_hardware_plan_free(plan);
+	return -ENOTSUP;
+}
+
+int
+weir_hardware_plan_software(const struct weir_appliance *appliance,
+                            struct weir_hardware_port *hardware, struct weir_hardware_plan *plan)
+{
+	char error[WEIR_HARDWARE_REASON_SIZE];
+	int code = weir_hardware_plan(appliance->config, hardware->link, NULL, hardware->n_senders,
+	                              NULL, plan, error, sizeof(error));
+
+	hardware->unplanned = code == 0;
+	return code;
+}
+
 static void
 change_port(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 {
-	const struct weir_limiter *limiter = &hardware->limiter;
 	const struct weir_port_config *port = &appliance->ports[hardware->index].config;
 	struct weir_hardware_plan plan;
 	char error[WEIR_HARDWARE_REASON_SIZE];
-	int code =
-	    weir_hardware_plan(appliance->config, hardware->link, limiter, hardware->n_senders,
-	                       &hardware->plan, &plan, error, sizeof(error));
+	int code = plan_port(appliance, hardware, &plan, error, sizeof(error));
 
-	if (code == 0 && port->limiter_required &&
-	    !weir_hardware_plan_limits_all(&plan, error, sizeof(error))) {
-		weir_hardware_plan_free(&plan);
-		code = -ENOTSUP;
-	}
+	hardware->unplanned = false;
+	hardware->reason[0] = '\0';
 	if (code < 0) {
+		snprintf(hardware->reason, sizeof(hardware->reason), "%s", error);
 		weir_events_post(appliance->events, WEIR_WARNING, "limits_refused",
 		                 "port %s: %s: %s", port->name, error,
 		                 port->limiter_required
 		                     ? "it is not used"
 		                     : "all its classes are limited in software alone");
+		/* The port's limit would stand. */
+		if (!port->limiter_required)
+			code = weir_hardware_plan_software(appliance, hardware, &plan);
+	}
+	if (code < 0) {
 		weir_hardware_cancel(appliance, hardware);
 		weir_hardware_go_soft(appliance, hardware);
 		leave_if_required(appliance, hardware);
 		return;
 	}
 	if (hardware->change != WEIR_HARDWARE_SETTLED || speeds_up(hardware, &plan) ||
-	    (limiter->capabilities.change == WEIR_LIMITER_STOPS &&
+	    (hardware->limiter.capabilities.change == WEIR_LIMITER_STOPS &&
 	     needs_programming(hardware, &plan)))
 		wait_to_change(appliance, hardware, &plan);
 	else

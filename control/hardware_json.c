@@ -59,6 +59,14 @@ set_or_null(json_t *object, const char *key, uint64_t number)
 	return set(object, key, number == 0 ? json_null() : weir_json_u64(number));
 }
 
+/* A policy that can't be planned is in force once what was limited before it has left. */
+static bool
+has_limits(const struct weir_hardware_port *hardware)
+{
+	return hardware->open &&
+	       !(hardware->unplanned && hardware->change == WEIR_HARDWARE_SETTLED);
+}
+
 /* The worst that is known of the port. */
 static const char *
 port_verdict(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware,
@@ -79,7 +87,7 @@ port_verdict(const struct weir_appliance *appliance, const struct weir_hardware_
 		if (hardware->queues[q].stuck)
 			return "stuck";
 	*alarm = false;
-	return hardware->open ? "ok" : "software";
+	return has_limits(hardware) ? "ok" : "software";
 }
 
 static json_t *
@@ -230,7 +238,7 @@ set_limiter(json_t *object, const struct weir_port *port, const struct weir_hard
 	const struct weir_limiter *limiter = &hardware->limiter;
 	const struct weir_limiter_driver *driver =
 	    hardware->open ? limiter->driver : weir_hardware_row(port);
-	bool in_force = hardware->open && !hardware->distrusted;
+	bool in_force = has_limits(hardware) && !hardware->distrusted;
 	char line[512] = "";
 	/* What is said of unknown drivers is about those that have limits. */
 	bool known = hardware->open || driver->driver[0] != '\0';

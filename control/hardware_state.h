@@ -122,6 +122,7 @@ struct weir_hardware_port {
 	bool open;       /* there is a limiter, and it is not the soft one */
 	bool distrusted; /* until Weir is restarted, limits are software's */
 	bool fast;       /* because a limit did not hold */
+	bool unplanned;  /* open, and the policy can't be planned: all is software's */
 	bool told_soft;
 	bool told_unmeasured;
 	uint64_t link_bit_s;                    /* at programming */
@@ -214,6 +215,15 @@ int weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_por
 /* Takes a plan that was put in force, and tells the workers which class goes by which queue. */
 void weir_hardware_adopt(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
                          struct weir_hardware_plan *plan);
+
+/*
+ * A plan without any limit, for a policy that can't be planned: by it, that of the whole port is
+ * taken away. Returns 0; -ENOMEM.
+ */
+int weir_hardware_plan_software(const struct weir_appliance *appliance,
+                                struct weir_hardware_port *hardware,
+                                struct weir_hardware_plan *plan)
+    __attribute__((warn_unused_result));
 
 /* From now on all classes go by queue 0, whatever is programmed, and nothing is judged. */
 void weir_hardware_go_soft(struct weir_appliance *appliance, struct weir_hardware_port *hardware);

@@ -91,6 +91,74 @@ test_port_limit(void)
 	weir_hwsim_finish(&sim);
 }
 
+/* What weirctl hardware tells of the port. */
+static void
+expect_told(const char *limiter, const char *verdict, bool reason)
+{
+	json_t *object = weir_hardware_json(sim.appliance);
+	json_t *port = json_array_get(json_object_get(object, "ports"), 0);
+
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(port, "limiter")), limiter);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(port, "verdict")), verdict);
+	CU_ASSERT_EQUAL(json_is_string(json_object_get(port, "reason")), reason);
+	json_decref(object);
+}
+
+/* More dedicated classes than queues: in software alone, and the limits of before are gone. */
+static void
+test_too_many(void)
+{
+	struct weir_hwsim_policy policy =
+	    policy_of("model1,family=cnxk,queues=3,speed=10G", 100 * MBIT);
+	struct weir_hwsim_policy few;
+
+	for (uint32_t i = 0; i < CLASSES; i++)
+		policy.classes[i].dedicated = true;
+	policy.n_classes = 2;
+	few = policy;
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	steady();
+	sim.judging = true;
+	CU_ASSERT(sim.hardware->limiter.port_bit_s >= 198 * MBIT);
+	expect_told("tm", "ok", false);
+	/* Something waits there, and is not lost. */
+	sim.sources[0] = (struct weir_hwsim_source){
+	    .rate_bit_s = 100 * MBIT, .least = FULL, .most = FULL, .most_due_bytes = 2 * FULL};
+	weir_hwsim_run(&sim, 50 * MS);
+	policy.n_classes = 3;
+	for (uint32_t i = 0; i < 3; i++)
+		policy.classes[i].rate_bit_s = 1000 * MBIT;
+	apply(&policy);
+	CU_ASSERT_EQUAL(sim.hardware->limiter.port_bit_s, 0);
+	CU_ASSERT(leaves(2, 2000 * MBIT) >= 950 * MBIT);
+	expect_told("soft", "software", true);
+	/* The same after a start of the port, also where it was asked for while the link was down.
+	 */
+	weir_model_set_link(sim.outside, false, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	weir_model_set_link(sim.outside, true, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(leaves(2, 2000 * MBIT) >= 950 * MBIT);
+	expect_told("soft", "software", true);
+	few.n_classes = 3;
+	few.classes[2].gone = true;
+	apply(&few);
+	CU_ASSERT(sim.hardware->limiter.port_bit_s >= 198 * MBIT);
+	expect_told("tm", "ok", false);
+	weir_model_set_link(sim.outside, false, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	policy.n_classes = 5;
+	policy.classes[2].gone = true;
+	policy.classes[3] = policy.classes[4] = policy.classes[0];
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, &policy));
+	weir_model_set_link(sim.outside, true, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT(leaves(3, 2000 * MBIT) >= 950 * MBIT);
+	expect_told("soft", "software", true);
+	CU_ASSERT_EQUAL(sim.hardware->lost_frames, 0);
+	weir_hwsim_finish(&sim);
+}
+
 /* Which is not used, with an alarm that names the class. */
 static void
 expect_refused(const char *class)
@@ -312,6 +380,7 @@ static const struct weir_test tests[] = {
      test_held_change},
     {"a limit that two workers share", test_joint},
     {"required limits, or nothing leaves", test_required},
+    {"more dedicated classes than queues", test_too_many},
     {"a sum that the port can't be limited to", test_port_limit},
 };
 

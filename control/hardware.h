@@ -59,9 +59,10 @@
  * Too many means in all: what was charged and still waits, in the NIC's queues or in a worker's
  * hands, hides as much until it has left; so does what workers charge in the round that they are in
  * when the counters are read, however long it takes. What waited at a start hides as much until two
- * seconds have passed in which nothing was charged (and the NIC, if it is limited, tells that
- * nothing waits), or until the next start, whichever is first. So never more has left than was
- * charged, but by what is sent in the time above.
+ * seconds have passed in which nothing was charged and the NIC tells that nothing waits, or until
+ * the next start, whichever is first. Where it does not tell, two seconds after the
+ * start it hides no more than was sent since. So never more has left than was charged, but by what
+ * is sent in the time above.
  *
  * Looks come late while the control thread does something else: parses a policy, waits for the
  * ledger's disk, or for a driver that starts a port. All of the times above are longer by

@@ -372,42 +372,61 @@ weir_hardware_leave(struct weir_appliance *appliance, uint32_t index)
 	return true;
 }
 
+/* Whether the port tells what has left. */
+static bool
+tells(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	return hardware->open ? hardware->limiter.capabilities.completions
+	                      : appliance->ports[hardware->index].completions;
+}
+
 /* Whether nothing is in the NIC's hands any more, once all counters have had their time. */
 static bool
 is_idle(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
 {
 	uint64_t waiting = 0;
 
-	if (hardware->open && !hardware->limiter.capabilities.completions)
-		return false; /* frames may wait for long, and nobody tells */
 	for (uint32_t q = 0; q < hardware->n_queues; q++)
 		waiting += weir_hardware_waiting(appliance, hardware, q);
 	return waiting == 0;
 }
 
+/* What of all that was charged by then has not been counted never left. */
+static void
+write_off(struct weir_hardware_port *hardware, struct weir_hardware_counts charged)
+{
+	struct weir_hardware_counts unsent = minus(minus(charged, hardware->lost), hardware->total);
+
+	hardware->lost.frames += unsent.frames;
+	hardware->lost.wire_bytes += unsent.wire_bytes;
+	hardware->late = false;
+}
+
 /*
  * Some time after a start, and nothing was charged for as long: what has not been counted by now
- * never left.
+ * never left. Where nobody tells what has left, that is only sure of what was charged before the
+ * start: a NIC may hold back the rest for as long as it likes.
  */
 static void
 settle_lost(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
             struct weir_hardware_counts charged)
 {
 	uint64_t now_ns = appliance->hardware->now_ns;
-	struct weir_hardware_counts unsent;
 
 	if (!hardware->late)
 		return;
+	if (!tells(appliance, hardware)) {
+		if (now_ns - hardware->start_ns >= LATE_NS)
+			write_off(hardware, hardware->start_charged);
+		return;
+	}
 	if (charged.frames != hardware->idle_frames || !is_idle(appliance, hardware)) {
 		hardware->idle_frames = charged.frames;
 		hardware->idle_ns = now_ns;
 	}
 	if (now_ns - hardware->start_ns < LATE_NS || now_ns - hardware->idle_ns < LATE_NS)
 		return;
-	unsent = minus(minus(charged, hardware->lost), hardware->total);
-	hardware->lost.frames += unsent.frames;
-	hardware->lost.wire_bytes += unsent.wire_bytes;
-	hardware->late = false;
+	write_off(hardware, charged);
 }
 
 /* ---- looks ---- */

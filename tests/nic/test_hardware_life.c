@@ -18,16 +18,17 @@
 #define HAND     64U /* frames that a worker may hold, not counted yet */
 
 static const char ixgbe[] = "model1,family=ixgbe,queues=17,speed=10G,events=1";
+static const char plain[] = "model1,family=plain,queues=17,speed=10G";
 static const char cnxk[] = "model1,family=cnxk,queues=17,speed=10G";
 static const char txgbe[] = "model1,family=txgbe,queues=17,speed=10G";
 
 static struct weir_hwsim sim;
 
 static void
-open_box(const char *device, bool required)
+open_limiter(const char *device, const char *limiter, bool required)
 {
 	struct weir_hwsim_policy policy = {.outside = device,
-	                                   .limiter = "auto",
+	                                   .limiter = limiter,
 	                                   .required = required,
 	                                   .n_workers = 1,
 	                                   .n_classes = CLASSES};
@@ -38,6 +39,12 @@ open_box(const char *device, bool required)
 	weir_hwsim_open(&sim, &policy, weir_test_seed());
 	sim.shortest_round_ns = sim.longest_round_ns = ROUND_NS;
 	sim.judging = false;
+}
+
+static void
+open_box(const char *device, bool required)
+{
+	open_limiter(device, "auto", required);
 }
 
 static void
@@ -106,11 +113,11 @@ test_own_before_start(void)
 
 /* What waited in the NIC was charged and never left: it hides nothing later on. */
 static void
-test_lost_hides_nothing(void)
+lose(const char *device, const char *limiter)
 {
 	uint64_t lost;
 
-	open_box(ixgbe, false);
+	open_limiter(device, limiter, false);
 	sim.outside->cheat.stalls = true;
 	sim.outside->cheat.stalled_queue = WEIR_MODEL_ALL_QUEUES;
 	for (uint32_t n = 0; n < BURST / FULL - 2; n++) {
@@ -130,6 +137,52 @@ test_lost_hides_nothing(void)
 	weir_hwsim_run(&sim, 200 * MS);
 	CU_ASSERT(stopped());
 	weir_hwsim_finish(&sim);
+}
+
+static void
+test_lost_hides_nothing(void)
+{
+	lose(ixgbe, "auto");
+	lose(cnxk, "auto");
+	lose(plain, "soft");
+}
+
+/*
+ * After a start an honest NIC holds back for so long what was charged behind it, and then goes on:
+ * it has not sent too much. wait_ns: after the start, before anything is charged.
+ */
+static void
+hold_back(const char *device, const char *limiter, uint64_t wait_ns, uint64_t hold_ns)
+{
+	open_limiter(device, limiter, false);
+	weir_hwsim_run(&sim, 200 * MS);
+	flap();
+	sim.shortest_round_ns = sim.longest_round_ns = 10 * ROUND_NS;
+	weir_hwsim_run(&sim, wait_ns);
+	sim.outside->cheat.stalls = true;
+	sim.outside->cheat.stalled_queue = WEIR_MODEL_ALL_QUEUES;
+	offer(0, 10 * MBIT);
+	weir_hwsim_run(&sim, 50 * MS);
+	offer(0, 0);
+	CU_ASSERT(sim.tape.handed_bytes > 0);
+	weir_hwsim_run(&sim, hold_ns);
+	CU_ASSERT_EQUAL(sim.tape.left_bytes, 0);
+	sim.outside->cheat.stalls = false;
+	weir_hwsim_run(&sim, 200 * MS);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	CU_ASSERT_EQUAL(sim.alarms, 0);
+	CU_ASSERT_EQUAL(sim.tape.left_bytes, sim.tape.handed_bytes);
+	weir_hwsim_finish(&sim);
+}
+
+static void
+test_held_back(void)
+{
+	hold_back(plain, "soft", WEIR_NS_PER_S, 4500 * MS);
+	hold_back(ixgbe, "soft", WEIR_NS_PER_S, 4500 * MS);
+	hold_back(cnxk, "auto", WEIR_NS_PER_S, 4500 * MS);
+	/* Not for so long that it is taken for stuck, but two seconds after the start. */
+	hold_back(ixgbe, "auto", WEIR_NS_PER_S, 1500 * MS);
 }
 
 /* A port that must not be used, because its limits don't hold, and whose device runs on. */
@@ -361,6 +414,7 @@ static const struct weir_test tests[] = {
     {"own frames before a start", test_own_before_start},
     {"what a start has lost hides nothing", test_lost_hides_nothing},
     {"a port that is not used is watched", test_not_used},
+    {"what a NIC holds back after a start", test_held_back},
     {"counters that are late", test_late_counters},
     {"counters that are set back", test_counters_back},
     {"counters that can't be read", test_unreadable},

@@ -115,7 +115,7 @@ is_empty(struct weir_appliance *appliance, struct weir_hardware_port *hardware, 
 {
 	*waiting = 0;
 	if (!hardware->limiter.capabilities.completions)
-		return weir_hardware_all_left(appliance, hardware);
+		return weir_hardware_all_left(appliance, hardware, waiting);
 	for (uint32_t q = 0; q < hardware->n_queues; q++)
 		*waiting += weir_hardware_waiting(appliance, hardware, q);
 	return *waiting == 0;

@@ -203,13 +203,15 @@ weir_hardware_base_sent(struct weir_appliance *appliance, struct weir_hardware_p
 }
 
 bool
-weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
+weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                       uint64_t *waiting)
 {
 	uint64_t charged = read_charged(appliance, hardware).frames;
+	bool read = read_port(appliance, hardware);
 
-	return read_port(appliance, hardware) &&
-	       hardware->total.frames - hardware->base_sent.frames >=
-	           charged - hardware->base_charged.frames;
+	*waiting = weir_sat_sub(charged - hardware->base_charged.frames,
+	                        hardware->total.frames - hardware->base_sent.frames);
+	return read && *waiting == 0;
 }
 
 /* ---- comparing ---- */

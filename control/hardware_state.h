@@ -315,8 +315,9 @@ void weir_hardware_judge_sent(struct weir_appliance *appliance, uint64_t now_ns)
 /* Reads what all ports that run have sent, in use or not, and asks what was charged. */
 void weir_hardware_read_sent(struct weir_appliance *appliance);
 
-/* Whether the driver's counters say that all that was charged has left. */
-bool weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
+/* Whether the driver's counters say that all that was charged has left; or how many frames wait. */
+bool weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+                            uint64_t *waiting);
 
 /* ---- hardware_counters.c ---- */
 

@@ -374,8 +374,46 @@ test_reuse(void)
 	reuse_queue("model1,family=cnxk,queues=3,speed=10G", 100 * MBIT, 100 * MBIT);
 }
 
+/* What waits longer than others can be held up for is lost, and told; none of it leaves. */
+static void
+test_reuse_slow(void)
+{
+	struct weir_hwsim_policy policy =
+	    policy_of("model1,family=cnxk,queues=3,speed=10G", 5 * MBIT);
+	uint64_t starts, lost;
+
+	policy.n_classes = 2;
+	policy.classes[0].burst_bytes = 2 * WEIR_HWSIM_WIRE_MAX;
+	policy.classes[1].rate_bit_s = 10 * MBIT;
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	sim.shortest_round_ns = sim.longest_round_ns = 10 * ROUND_NS;
+	/* Its ring fills, and takes 6 s to leave. */
+	sim.outside->cheat.rate_ppm = 100000;
+	sim.outside->cheat.rate_queue = sim.hardware->plan.classes[0].queue;
+	sim.sources[0] = (struct weir_hwsim_source){
+	    .rate_bit_s = 10 * MBIT, .least = FULL, .most = FULL, .most_due_bytes = 2 * FULL};
+	weir_hwsim_run(&sim, 700 * MS);
+	sim.sources[0].rate_bit_s = 0;
+	policy.classes[2].rate_bit_s = 5000 * MBIT;
+	policy.n_classes = 3;
+	starts = sim.outside->starts;
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, &policy));
+	weir_hwsim_run(&sim, WEIR_HARDWARE_DRAIN_NS);
+	CU_ASSERT_EQUAL(sim.outside->starts, starts);
+	weir_hwsim_run(&sim, 300 * MS);
+	CU_ASSERT_EQUAL(sim.outside->starts, starts + 1);
+	CU_ASSERT_EQUAL(sim.hardware->plan.classes[0].queue, 0);
+	CU_ASSERT(sim.hardware->lost_frames > 100);
+	lost = sim.tape.lost_bytes / (FULL + WEIR_WIRE_OVERHEAD_BYTES);
+	printf("    told %" PRIu64 ", lost %" PRIu64 "\n", sim.hardware->lost_frames, lost);
+	/* A few leave between the look and the start. */
+	CU_ASSERT(sim.hardware->lost_frames >= lost && sim.hardware->lost_frames <= lost + 4);
+	weir_hwsim_finish(&sim);
+}
+
 static const struct weir_test tests[] = {
     {"a queue that another class gets, and what waits in it", test_reuse},
+    {"a queue that another class gets, and that takes long", test_reuse_slow},
     {"a change that stops the queues loses nothing, and holds up nobody for long",
      test_held_change},
     {"a limit that two workers share", test_joint},

@@ -7,7 +7,8 @@
  * way.
  *
  * A port that does not tell what has left can let go at once what its link has held back: what it
- * had when the link blinked, or what waited for the link alone, without a limit. Then the law holds
+ * had when the link blinked, or what waited for the link alone, without a limit. What a queue holds
+ * of the policy before leaves by its limit of before until that is set anew. Then the law holds
  * where frames are handed over, and the wire may be ahead by what the rate allows in the longest
  * time that such a frame was in the NIC.
  */
@@ -217,14 +218,18 @@ saved_bytes(const struct weir_hwsim *sim)
 	return max64(limiter->capabilities.burst_bytes, SAVED_BYTES) + 2ULL * WEIR_HWSIM_WIRE_MAX;
 }
 
-/* Notes how long a frame was in the NIC, if nothing but the link kept it there. */
+/*
+ * Notes how long a frame was in the NIC, if nothing but the link kept it there, or if it was handed
+ * over by the policy before: the NIC's limit goes down a moment after the class's.
+ */
 static void
 note_wait(const struct weir_hwsim *sim, struct weir_hwsim_tape_class *class,
           const struct stamp *stamp, weir_model_ps at)
 {
 	weir_model_ps wait = at - weir_model_time(stamp->handed_ns);
 
-	if (stamp->limited && sim->judging && stamp->handed_ns > sim->unlinked_ns)
+	if (stamp->limited && sim->judging && stamp->handed_ns > sim->unlinked_ns &&
+	    stamp->epoch == (uint32_t)sim->tape.epoch)
 		return;
 	if (wait > class->longest_ps)
 		class->longest_ps = wait;

@@ -212,20 +212,10 @@ take_turn(struct weir_hwsim *sim)
 /* ---- what happens within a round ---- */
 
 static void
-look_at_link(struct weir_hwsim *sim)
-{
-	if (!sim->outside->up || sim->outside->speed_mbit_s != sim->linked_mbit_s)
-		sim->unlinked_ns = sim->now_ns;
-	sim->linked_mbit_s = sim->outside->speed_mbit_s;
-}
-
-static void
 pass(struct weir_hwsim *sim, uint64_t ns)
 {
-	look_at_link(sim);
 	sim->now_ns += ns;
 	weir_model_advance_all(sim->now_ns);
-	look_at_link(sim);
 }
 
 static void
@@ -277,8 +267,6 @@ send_frames(void *queue, struct rte_mbuf **frames, uint16_t n)
 {
 	const struct weir_model_queue *to = queue;
 	struct weir_hwsim *sim = current;
-	const struct weir_model_queue *at = queue;
-	bool limited = at->id % sim->hardware->n_queues != 0;
 	uint16_t sent;
 
 	if ((sim->told & 1U << to->id / sim->hardware->n_queues) != 0)
@@ -292,7 +280,7 @@ send_frames(void *queue, struct rte_mbuf **frames, uint16_t n)
 	}
 	sent = weir_model_send(queue, frames, n);
 	for (uint16_t i = 0; i < sent; i++)
-		weir_hwsim_tape_handed(sim, frames[i], limited);
+		weir_hwsim_tape_handed(sim, frames[i]);
 	return sent;
 }
 

@@ -70,8 +70,7 @@ struct weir_hwsim_tape_class {
 	struct weir_hwsim_line left;         /* by when they left */
 	uint64_t handed_frames, left_frames; /* of what is not known to be lost */
 	uint64_t handed_bytes, left_bytes;
-	uint64_t old_frames;      /* handed over before the last change of policy, not gone yet */
-	weir_model_ps longest_ps; /* that a frame was in the NIC, of those that could wait there */
+	uint64_t old_frames; /* handed over before the last change of policy, not gone yet */
 };
 
 struct weir_hwsim_tape {
@@ -80,7 +79,8 @@ struct weir_hwsim_tape {
 	uint32_t adopting; /* workers that have not begun a round since, as bits */
 	uint64_t handed_bytes, left_bytes, lost_bytes, own_frames, own_bytes;
 	uint64_t last_left_ns;
-	uint64_t unprogrammed; /* frames, as the model counts them */
+	weir_model_ps longest_ps; /* that a frame was in the NIC */
+	uint64_t unprogrammed;    /* frames, as the model counts them */
 	uint64_t late_unprogrammed;
 };
 
@@ -124,8 +124,6 @@ struct weir_hwsim {
 	struct weir_hwsim_policy next_policy;
 	/* The control thread has known of the last change of the link since; 0: not yet. */
 	uint64_t noticed_ns;
-	uint64_t unlinked_ns; /* the link was down, or its speed another one, until then */
-	uint32_t linked_mbit_s;
 	uint64_t emptied_ns; /* what was handed over by then is gone */
 	uint32_t noticing;   /* workers that have not begun a round since its look, as bits */
 	uint64_t seen_events;
@@ -194,8 +192,7 @@ bool weir_hwsim_round(struct weir_hwsim *sim, uint32_t worker);
 void weir_hwsim_tape_start(struct weir_hwsim *sim);
 void weir_hwsim_tape_policy(struct weir_hwsim *sim, const struct weir_hwsim_policy *policy);
 void weir_hwsim_tape_round(struct weir_hwsim *sim, uint32_t worker);
-/* limited: by a queue that has a limit. */
-void weir_hwsim_tape_handed(struct weir_hwsim *sim, struct rte_mbuf *frame, bool limited);
+void weir_hwsim_tape_handed(struct weir_hwsim *sim, struct rte_mbuf *frame);
 void weir_hwsim_tape_discarded(struct weir_hwsim *sim);
 weir_model_sent_fn weir_hwsim_tape_left;
 

@@ -6,11 +6,9 @@
  * worker has begun a round since, and the larger burst for as long as a frame of before is on its
  * way.
  *
- * A port that does not tell what has left can let go at once what its link has held back: what it
- * had when the link blinked, or what waited for the link alone, without a limit. What a queue holds
- * of the policy before leaves by its limit of before until that is set anew. Then the law holds
- * where frames are handed over, and the wire may be ahead by what the rate allows in the longest
- * time that such a frame was in the NIC.
+ * A port that does not tell what has left can let go at once what it has held back: then the law
+ * holds where frames are handed over, and the wire may be ahead by what the rate allows in the
+ * longest time that a frame was in the NIC.
  */
 #include "tests/nic/hardware_sim.h"
 
@@ -18,16 +16,14 @@
 
 #include <string.h>
 
-#define STAMP_AT    42U /* behind the headers, in a payload that the shortest frame has */
-#define CLASS_AT    36U
-#define FIRST_PORT  1000U
-#define SAVED_BYTES (20U * 1024U) /* the most of any model that has no burst to set: txgbe's */
-#define PS_PER_NS   UINT64_C(1000)
+#define STAMP_AT   42U /* behind the headers, in a payload that the shortest frame has */
+#define CLASS_AT   36U
+#define FIRST_PORT 1000U
+#define PS_PER_NS  UINT64_C(1000)
 
 struct stamp {
 	uint64_t handed_ns;
-	uint32_t epoch;
-	bool limited;
+	uint64_t epoch;
 };
 static_assert(STAMP_AT + sizeof(struct stamp) <= WEIR_FRAME_MIN_BYTES, "the shortest has room");
 
@@ -168,9 +164,9 @@ weir_hwsim_tape_round(struct weir_hwsim *sim, uint32_t worker)
 }
 
 void
-weir_hwsim_tape_handed(struct weir_hwsim *sim, struct rte_mbuf *frame, bool limited)
+weir_hwsim_tape_handed(struct weir_hwsim *sim, struct rte_mbuf *frame)
 {
-	struct stamp stamp = {sim->outside->now_ns, (uint32_t)sim->tape.epoch, limited};
+	struct stamp stamp = {sim->outside->now_ns, sim->tape.epoch};
 	uint32_t index = weir_hwsim_class_of(frame);
 	struct weir_hwsim_tape_class *class = &sim->tape.classes[index];
 	uint64_t bytes = weir_wire_bytes(frame->pkt_len), over;
@@ -207,34 +203,6 @@ check_programmed(struct weir_hwsim *sim, const struct stamp *stamp, uint32_t cla
 	                class, stamp->handed_ns, sim->noticed_ns);
 }
 
-/* What a limit that holds may let leave at once. */
-static uint64_t
-saved_bytes(const struct weir_hwsim *sim)
-{
-	const struct weir_limiter *limiter = &sim->hardware->limiter;
-
-	if (!sim->hardware->open)
-		return 0;
-	return max64(limiter->capabilities.burst_bytes, SAVED_BYTES) + 2ULL * WEIR_HWSIM_WIRE_MAX;
-}
-
-/*
- * Notes how long a frame was in the NIC, if nothing but the link kept it there, or if it was handed
- * over by the policy before: the NIC's limit goes down a moment after the class's.
- */
-static void
-note_wait(const struct weir_hwsim *sim, struct weir_hwsim_tape_class *class,
-          const struct stamp *stamp, weir_model_ps at)
-{
-	weir_model_ps wait = at - weir_model_time(stamp->handed_ns);
-
-	if (stamp->limited && sim->judging && stamp->handed_ns > sim->unlinked_ns &&
-	    stamp->epoch == (uint32_t)sim->tape.epoch)
-		return;
-	if (wait > class->longest_ps)
-		class->longest_ps = wait;
-}
-
 static void
 check_left(struct weir_hwsim *sim, uint32_t index, uint64_t bytes, weir_model_ps at)
 {
@@ -244,8 +212,8 @@ check_left(struct weir_hwsim *sim, uint32_t index, uint64_t bytes, weir_model_ps
 	if (over == 0)
 		return;
 	if (!sim->exact)
-		may = (uint64_t)(class->top_bit_s * class->longest_ps / WEIR_MODEL_BYTE_COST) + 1 +
-		      saved_bytes(sim);
+		may =
+		    (uint64_t)(class->top_bit_s * sim->tape.longest_ps / WEIR_MODEL_BYTE_COST) + 1;
 	if (over > may)
 		weir_hwsim_fail(sim,
 		                "c%" PRIu32 ": %" PRIu64 " B more have left than %" PRIu64
@@ -276,7 +244,8 @@ weir_hwsim_tape_left(void *arg, const struct weir_model_frame *frame)
 	if (stamp.handed_ns <= sim->emptied_ns)
 		weir_hwsim_fail(sim, "c%" PRIu32 ": a frame outlived its port's restart", index);
 	check_programmed(sim, &stamp, index);
-	note_wait(sim, class, &stamp, at);
+	if (at - weir_model_time(stamp.handed_ns) > tape->longest_ps)
+		tape->longest_ps = at - weir_model_time(stamp.handed_ns);
 	class->left_frames++;
 	class->left_bytes += frame->wire_bytes;
 	tape->left_bytes += frame->wire_bytes;

@@ -173,10 +173,12 @@ weir_random_below(struct weir_random *random, uint64_t bound)
 	return value % bound;
 }
 
-/* A number in low .. high, both included. */
+/* A number in low .. high, both included. A range without numbers ends the test, always. */
 static inline uint64_t
 weir_random_between(struct weir_random *random, uint64_t low, uint64_t high)
 {
+	if (low > high)
+		abort();
 	return high - low == UINT64_MAX ? weir_random_next(random)
 	                                : low + weir_random_below(random, high - low + 1);
 }

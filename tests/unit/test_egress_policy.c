@@ -228,7 +228,9 @@ live(uint64_t seed, uint32_t n_workers)
 		now = history.rounds[w].next;
 		for (uint32_t i = 0; i < n_workers; i++)
 			late = late || history.rounds[i].late;
-		if (!late && history.next == NULL && weir_random_one_in(&history.random, 8))
+		/* Between two readings that are the same there is no time. */
+		if (!late && history.next == NULL && before < now &&
+		    weir_random_one_in(&history.random, 8))
 			change_policy(&history, before, now);
 		if (history.next != NULL && weir_random_one_in(&history.random, 2))
 			publish(&history);

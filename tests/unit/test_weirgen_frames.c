@@ -164,6 +164,39 @@ test_ranges(void)
 	weir_generator_free(generator);
 }
 
+/* Addresses and ports in which each bit is as often set as not, and no two go together. */
+static void
+test_random_bits(void)
+{
+	enum { FRAMES_64 = 64, BITS = 36 * 8 };
+	struct weir_generator *generator =
+	    make("count: 4096\nstreams: [{name: a, rate: 1 Gbit/s, size: 90, protocols: [tcp],\n"
+	         "source: '::/1', destination: '::/1', source_ports: 0-65535,\n"
+	         "destination_ports: 0-65535}]\n");
+	static uint8_t frame[WEIR_PROFILE_FRAME_MAX + 128];
+	static uint64_t bits[BITS][FRAMES_64];
+	struct weir_taken taken;
+
+	memset(bits, 0, sizeof(bits));
+	for (uint32_t n = 0; next(generator, frame, &taken); n++)
+		for (uint32_t b = 0; b < BITS; b++)
+			bits[b][n / 64] |= (uint64_t)(frame[22 + b / 8] >> b % 8 & 1) << n % 64;
+	/* 2048 on average: 7 standard deviations are 224. */
+	for (uint32_t a = 0; a < BITS; a++)
+		for (uint32_t b = 0; b <= a; b++) {
+			int n = 0;
+
+			/* The prefixes. */
+			if (a == 7 || b == 7 || a == 128 + 7 || b == 128 + 7)
+				continue;
+			for (uint32_t i = 0; i < FRAMES_64; i++)
+				n += __builtin_popcountll(a == b ? bits[a][i]
+				                                 : bits[a][i] ^ bits[b][i]);
+			CU_ASSERT(n > 2048 - 224 && n < 2048 + 224);
+		}
+	weir_generator_free(generator);
+}
+
 /* So many flows and no more, each with one set of addresses and ports. */
 static void
 test_flows(void)
@@ -513,6 +546,7 @@ test_fits(void)
 static const struct weir_test tests[] = {
     {"lengths and checksums of all layouts", test_checksums},
     {"values fill their ranges", test_ranges},
+    {"random bits are as often set as not, and independent", test_random_bits},
     {"so many flows", test_flows},
     {"stamps", test_stamps},
     {"where the payload of any bytes starts", test_any_bytes},

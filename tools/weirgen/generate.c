@@ -4,6 +4,7 @@
 #include "tools/weirgen/template.h"
 
 #include <assert.h>
+#include <rte_common.h>
 #include <stdlib.h>
 
 /* What makes frames: a stream with a rate is one source, one with sessions has one for each. */
@@ -87,7 +88,7 @@ sift_up(struct turn *turns, uint32_t at)
 	}
 }
 
-static uint32_t
+static inline uint32_t
 pick_bytes(const struct stream *stream, struct source *source)
 {
 	const struct weir_profile_size *size = &stream->sizes[0];
@@ -111,7 +112,7 @@ pick(struct source *source, const struct weir_profile_range *range)
 }
 
 /* When the source's next frame, whose length is chosen here, is due. now: of the one before. */
-static uint64_t
+static __rte_always_inline uint64_t
 next_due(struct stream *stream, struct source *source, uint64_t now)
 {
 	const struct weir_profile_sessions *sessions = &stream->sessions;

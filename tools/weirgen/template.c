@@ -42,19 +42,73 @@ sum_words(const uint8_t *bytes, uint32_t n)
 	return sum;
 }
 
-/* A number of a range: written now where there is only one, or else a patch of each frame. */
-static void
-add_field(struct weir_template *t, uint32_t offset, enum weir_patch_width width,
-          struct weir_profile_range range, uint64_t ip_mask, uint64_t l4_mask)
+/* The patch that a field can still go into, right behind its first one, or else another. */
+static struct weir_patch *
+patch_for(struct weir_template *t, uint32_t offset, uint32_t bits)
 {
-	struct weir_patch patch = {range, ip_mask, l4_mask, (uint16_t)offset, (uint16_t)width};
+	struct weir_patch *patch;
+
+	if (t->n_patches > 0) {
+		patch = &t->patches[t->n_patches - 1];
+		if (patch->fields[1].span == 0 && patch->shifts[0] >= bits &&
+		    offset == patch->offset + 8U - patch->shifts[0] / 8U)
+			return patch;
+		assert(offset > patch->offset);
+	}
+	assert(t->n_patches < WEIR_TEMPLATE_PATCHES && offset % 2 == 0 &&
+	       offset + 8 <= sizeof(t->head));
+	patch = &t->patches[t->n_patches++];
+	patch->offset = (uint16_t)offset;
+	return patch;
+}
+
+/* A number of a range: written now where there is only one, or else by a patch of each frame. */
+static void
+add_field(struct weir_template *t, uint32_t offset, uint32_t bits, struct weir_profile_range range,
+          bool in_ip_sum, bool in_l4_sum)
+{
+	static const struct weir_profile_range half = {0, UINT64_C(1) << 32};
+	struct weir_patch *patch;
+	uint32_t shift, i;
+	uint64_t words;
 
 	if (range.span == 1) {
-		(void)weir_template_patch(&patch, 0, t->head);
+		words = rte_cpu_to_be_64(range.low << (64 - bits));
+		memcpy(t->head + offset, &words, bits / 8);
 		return;
 	}
-	assert(t->n_patches < WEIR_TEMPLATE_PATCHES);
-	t->patches[t->n_patches++] = patch;
+	if (range.span == 0) { /* all of 64 bits */
+		add_field(t, offset, 32, half, in_ip_sum, in_l4_sum);
+		add_field(t, offset + 4, 32, half, in_ip_sum, in_l4_sum);
+		return;
+	}
+	patch = patch_for(t, offset, bits);
+	i = patch->fields[0].span != 0;
+	shift = 64 - 8 * (offset - patch->offset) - bits;
+	words = rte_cpu_to_be_64((UINT64_MAX >> (64 - bits)) << shift);
+	patch->fields[i] = (struct weir_patch_field){
+	    .factor = weir_mix(WEIR_GOLDEN * (offset + 1)) | 1,
+	    .span = range.span,
+	};
+	patch->low |= range.low << shift;
+	patch->rest |= words;
+	patch->ip_mask |= in_ip_sum ? words : 0;
+	patch->l4_mask |= in_l4_sum ? words : 0;
+	patch->shifts[i] = (uint8_t)shift;
+}
+
+/* The head is complete: rest, which has the fields' bits so far, becomes what stands around them.
+ */
+static void
+finish_patches(struct weir_template *t)
+{
+	for (uint32_t i = 0; i < t->n_patches; i++) {
+		struct weir_patch *patch = &t->patches[i];
+		uint64_t words;
+
+		memcpy(&words, t->head + patch->offset, sizeof(words));
+		patch->rest = words & ~patch->rest;
+	}
 }
 
 static void
@@ -62,11 +116,11 @@ add_ethernet(struct weir_template *t, const struct weir_profile_stream *stream)
 {
 	uint32_t at = 12;
 
-	add_field(t, 0, WEIR_PATCH_48, stream->destination_mac, 0, 0);
-	add_field(t, 6, WEIR_PATCH_48, stream->source_mac, 0, 0);
+	add_field(t, 0, 48, stream->destination_mac, false, false);
+	add_field(t, 6, 48, stream->source_mac, false, false);
 	if (stream->vlan.span != 0) {
 		weir_template_put(t->head + at, ETHERTYPE_VLAN);
-		add_field(t, at + 2, WEIR_PATCH_16, stream->vlan, 0, 0);
+		add_field(t, at + 2, 16, stream->vlan, false, false);
 		at += WEIR_VLAN_TAG_BYTES;
 	}
 	weir_template_put(t->head + at, stream->ethertype);
@@ -77,14 +131,13 @@ static void
 add_ip4(struct weir_template *t, const struct weir_profile_stream *stream, uint8_t protocol)
 {
 	uint8_t *ip = t->head + t->l3;
-	uint64_t l4_mask = t->pseudo ? UINT64_MAX : 0;
 
 	ip[0] = 0x45;
 	ip[6] = 0x40; /* don't fragment */
 	ip[8] = HOP_LIMIT;
 	ip[9] = protocol;
-	add_field(t, t->l3 + 12U, WEIR_PATCH_32, stream->source.low, UINT64_MAX, l4_mask);
-	add_field(t, t->l3 + 16U, WEIR_PATCH_32, stream->destination.low, UINT64_MAX, l4_mask);
+	add_field(t, t->l3 + 12U, 32, stream->source.low, true, t->pseudo);
+	add_field(t, t->l3 + 16U, 32, stream->destination.low, true, t->pseudo);
 	t->ip_sum = sum_words(ip, 20);
 	if (t->pseudo)
 		t->l4_sum += sum_words(ip + 12, 8);
@@ -94,15 +147,14 @@ static void
 add_ip6(struct weir_template *t, const struct weir_profile_stream *stream, uint8_t protocol)
 {
 	uint8_t *ip = t->head + t->l3;
-	uint64_t l4_mask = t->pseudo ? UINT64_MAX : 0;
 
 	ip[0] = 0x60;
 	ip[6] = protocol;
 	ip[7] = HOP_LIMIT;
-	add_field(t, t->l3 + 8U, WEIR_PATCH_64, stream->source.high, 0, l4_mask);
-	add_field(t, t->l3 + 16U, WEIR_PATCH_64, stream->source.low, 0, l4_mask);
-	add_field(t, t->l3 + 24U, WEIR_PATCH_64, stream->destination.high, 0, l4_mask);
-	add_field(t, t->l3 + 32U, WEIR_PATCH_64, stream->destination.low, 0, l4_mask);
+	add_field(t, t->l3 + 8U, 64, stream->source.high, false, t->pseudo);
+	add_field(t, t->l3 + 16U, 64, stream->source.low, false, t->pseudo);
+	add_field(t, t->l3 + 24U, 64, stream->destination.high, false, t->pseudo);
+	add_field(t, t->l3 + 32U, 64, stream->destination.low, false, t->pseudo);
 	if (t->pseudo)
 		t->l4_sum += sum_words(ip + 8, 32);
 }
@@ -137,8 +189,8 @@ add_transport(struct weir_template *t, const struct weir_profile_stream *stream,
 		return;
 	}
 	if (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP) {
-		add_field(t, t->l4, WEIR_PATCH_16, stream->source_ports, 0, UINT64_MAX);
-		add_field(t, t->l4 + 2U, WEIR_PATCH_16, stream->destination_ports, 0, UINT64_MAX);
+		add_field(t, t->l4, 16, stream->source_ports, false, true);
+		add_field(t, t->l4 + 2U, 16, stream->destination_ports, false, true);
 	}
 	t->l4_sum += sum_words(head, t->payload - t->l4);
 	if (t->pseudo)
@@ -173,6 +225,7 @@ weir_template_make(const struct weir_profile_stream *stream, uint8_t protocol,
 	/* sums[] counts from a frame's start, and the headers are no filler. */
 	t->l4_sum -= filler->sums[t->payload];
 	memcpy(t->head + t->payload, filler->bytes + t->payload, WEIR_TEMPLATE_BYTES - t->payload);
+	finish_patches(t);
 }
 
 void

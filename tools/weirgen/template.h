@@ -23,19 +23,21 @@ struct weir_filler {
 /* Bytes that look random, from a seed. */
 void weir_filler_make(uint64_t seed, struct weir_filler *filler);
 
-enum weir_patch_width {
-	WEIR_PATCH_16,
-	WEIR_PATCH_32,
-	WEIR_PATCH_48,
-	WEIR_PATCH_64,
-};
-
-/* A field that is another number in each frame, big-endian. */
+/*
+ * A field that is another number in each frame, big-endian, or two of them side by side. Eight
+ * bytes are written from its offset on, those behind the fields as they stand in the template: so
+ * patches go in the order of offsets, and before all else that differs from frame to frame.
+ */
 struct weir_patch {
-	struct weir_profile_range range;
-	uint64_t ip_mask, l4_mask; /* all ones where the checksum covers it */
-	uint16_t offset;
-	uint16_t width; /* enum weir_patch_width */
+	struct weir_patch_field {
+		uint64_t factor; /* odd, another one for each field */
+		uint64_t span;   /* how many numbers; 0: there is no second field */
+	} fields[2];
+	uint64_t low;              /* the least numbers, where they stand in the eight bytes */
+	uint64_t rest;             /* of the eight bytes as they lie in memory, 0 in the fields */
+	uint64_t ip_mask, l4_mask; /* the bits that the checksum covers, as they lie in memory */
+	uint16_t offset;           /* even */
+	uint8_t shifts[2];         /* to where the fields stand in the eight bytes */
 };
 
 enum weir_template_l4 {
@@ -76,44 +78,52 @@ weir_template_copy(const struct weir_template *restrict template, uint32_t frame
 		       WEIR_TEMPLATE_BYTES / 2);
 }
 
+/*
+ * The complement of a sum of 16-bit words, folded (RFC 1071): each addition of two halves leaves
+ * their sum, with the carry of the lower half, in the upper one.
+ */
 static inline uint16_t
 weir_template_fold(uint64_t sum)
 {
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT16_MAX) + (sum >> 16);
-	sum = (sum & UINT16_MAX) + (sum >> 16);
-	return (uint16_t)~sum;
+	uint32_t half;
+
+	sum += sum << 32 | sum >> 32;
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(~half >> 16);
 }
 
-/* Writes a patch's next number. Returns the sum of its words as they lie in memory. */
+/* Adds words to a sum of words, with the carry. */
 static inline uint64_t
-weir_template_patch(const struct weir_patch *patch, uint64_t random, uint8_t *frame)
+weir_template_add(uint64_t sum, uint64_t words)
 {
-	uint64_t value = patch->range.low + weir_mix_below(random, patch->range.span);
-	uint8_t *at = frame + patch->offset;
-	uint64_t big;
-	uint32_t word;
-	uint16_t half;
+	sum += words;
+	return sum + (sum < words);
+}
 
-	switch (patch->width) {
-	case WEIR_PATCH_16:
-		half = rte_cpu_to_be_16((uint16_t)value);
-		memcpy(at, &half, sizeof(half));
-		return half;
-	case WEIR_PATCH_32:
-		word = rte_cpu_to_be_32((uint32_t)value);
-		memcpy(at, &word, sizeof(word));
-		return word;
-	case WEIR_PATCH_48:
-		big = rte_cpu_to_be_64(value << 16);
-		memcpy(at, &big, 6);
-		return 0;
-	default:
-		big = rte_cpu_to_be_64(value);
-		memcpy(at, &big, sizeof(big));
-		return (big & UINT32_MAX) + (big >> 32);
-	}
+/* A field's number for a key, above its least one (see weir_mix_below); 0 where there is no field.
+ */
+static inline uint64_t
+weir_template_pick(const struct weir_patch_field *field, uint64_t key)
+{
+	weir_u128 product = (weir_u128)key * field->factor;
+
+	/* Both halves together: then each bit depends on all of the key's. */
+	product = (weir_u128)((uint64_t)(product >> 64) ^ (uint64_t)product) * field->span;
+	return (uint64_t)(product >> 64);
+}
+
+/* Writes a patch for a key. Returns the eight bytes as they lie in memory. */
+static inline uint64_t
+weir_template_patch(const struct weir_patch *patch, uint64_t key, uint8_t *frame)
+{
+	uint64_t value = patch->low, words;
+
+	value += weir_template_pick(&patch->fields[0], key) << patch->shifts[0];
+	value += weir_template_pick(&patch->fields[1], key) << patch->shifts[1];
+	words = rte_cpu_to_be_64(value) | patch->rest;
+	memcpy(frame + patch->offset, &words, sizeof(words));
+	return words;
 }
 
 /* Writes 16 bits in big-endian order. Returns them as they lie in memory. */
@@ -137,16 +147,17 @@ weir_template_write(const struct weir_template *restrict template,
                     const struct weir_stamp *restrict stamp, uint8_t *restrict frame)
 {
 	uint64_t ip_sum = template->ip_sum, l4_sum = template->l4_sum + filler->sums[frame_bytes];
+	uint64_t ip_fields = 0, l4_fields = 0; /* alone may they reach 64 bits */
 	uint32_t l4_bytes = frame_bytes - template->l4;
 	uint16_t checksum;
 
 	weir_template_copy(template, frame_bytes, frame);
 	for (uint32_t i = 0; i < template->n_patches; i++) {
 		const struct weir_patch *patch = &template->patches[i];
-		uint64_t words = weir_template_patch(patch, weir_mix_next(&key), frame);
+		uint64_t words = weir_template_patch(patch, key, frame);
 
-		ip_sum += words & patch->ip_mask;
-		l4_sum += words & patch->l4_mask;
+		ip_fields = weir_template_add(ip_fields, words & patch->ip_mask);
+		l4_fields = weir_template_add(l4_fields, words & patch->l4_mask);
 	}
 	if (stamp != NULL) {
 		l4_sum -= filler->sums[template->payload + WEIR_STAMP_BYTES] -
@@ -157,7 +168,7 @@ weir_template_write(const struct weir_template *restrict template,
 		return;
 	if (template->ip4) {
 		ip_sum += weir_template_put(frame + template->l3 + 2, frame_bytes - template->l3);
-		checksum = weir_template_fold(ip_sum);
+		checksum = weir_template_fold(weir_template_add(ip_fields, ip_sum));
 		memcpy(frame + template->l3 + 10, &checksum, sizeof(checksum));
 	} else {
 		weir_template_put(frame + template->l3 + 4, l4_bytes);
@@ -168,7 +179,7 @@ weir_template_write(const struct weir_template *restrict template,
 		l4_sum += weir_template_put(frame + template->l4 + 4, l4_bytes);
 	if (template->pseudo)
 		l4_sum += rte_cpu_to_be_16((uint16_t)l4_bytes);
-	checksum = weir_template_fold(l4_sum);
+	checksum = weir_template_fold(weir_template_add(l4_fields, l4_sum));
 	/* A UDP checksum of 0 would mean that there is none; in one's complement ~0 is the same. */
 	if (checksum == 0 && template->transport == WEIR_L4_UDP)
 		checksum = UINT16_MAX;

@@ -28,15 +28,16 @@ def prerequisites():
     # Whoever runs this in the background of a script has SIGINT ignored, and so would all that starts here.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    laboratory.remove_leftovers()
+    laboratory.remove_leftovers(own=True)  # what has this process's id is of an earlier one that had it
 
 
 @pytest.fixture
 def folder():
     """A folder of its own, short enough for the name of a Unix socket."""
-    path = Path(tempfile.mkdtemp(prefix="weir-"))
+    keep = os.environ.get("WEIR_KEEP") == "1"
+    path = Path(tempfile.mkdtemp(prefix="weir-kept-" if keep else f"weir-{os.getpid()}-"))
     yield path
-    if os.environ.get("WEIR_KEEP") != "1":
+    if not keep:
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -11,14 +11,17 @@ import bisect
 import json
 import os
 import re
+import shutil
 import signal
-import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Iterator, NamedTuple
+
+from plain_http import request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WEIR_BUILD", REPOSITORY / "build")).resolve()
@@ -29,12 +32,23 @@ PROBE_ETHERTYPE = 0x88B5
 # machine does, or a test would judge that.
 PRIVILEGED = ["taskset", "-c", "0", "nice", "-n", "-10"]
 OVERHEAD_BYTES = 24  # FCS, preamble and start delimiter, gap
+PATIENCE_S = 60  # for what has to come, on a machine that is slow or busy
+# A machine may take Weir's CPU away for a moment. The 512 frames that the driver's ring has room for by itself are
+# 60 ms of a flood; where it overflows, frames are lost that never were Weir's.
+RING_FRAMES = 8192
 SANITIZED = os.environ.get("WEIR_SANITIZED") == "1"  # slower start; rates are not judged
 
 
 def wire_bytes(frame_bytes: int) -> int:
     """What a frame takes on the wire. Written here again on purpose: nothing is taken from Weir."""
     return max(frame_bytes, 60) + OVERHEAD_BYTES
+
+
+def widen(policy: Path, interface: str) -> Path:
+    """Gives rings for many frames to a policy's af_packet ports of an interface, by its pattern."""
+    policy.write_text(re.sub(rf"\bnet_af_packet\d+,iface={interface}\b(?!,)", rf"\g<0>,framecnt={RING_FRAMES}",
+                             policy.read_text()))
+    return policy
 
 
 def measured(text: str) -> None:
@@ -181,7 +195,7 @@ class Process:
         status = self.child.poll()
         return status is not None and (not self.told or (status < 0 and -status not in self.told))
 
-    def end(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+    def end(self, number: int = signal.SIGTERM, timeout: float = PATIENCE_S) -> int:
         """Sends a signal and waits; kills what does not end in time. Returns the exit status."""
         if self.child.poll() is None:
             self.told.add(number)
@@ -202,7 +216,8 @@ class Capture(Process):
                  snap: int = 128, immediate: bool = False) -> None:
         """immediate: frames are handed over one by one, and none has to be waited for."""
         self.path = lab.folder / f"{name}.pcap"
-        self.settle_s = 0.1 if immediate else 1.2
+        # The kernel hands frames over in blocks, at the latest after a second; a busy one takes longer.
+        self.settle_s = 0.15 if immediate else 2
         log = lab.folder / f"{name}.log"
         log.unlink(missing_ok=True)
         super().__init__(lab.exec(host) + PRIVILEGED + ["tcpdump", "-i", interface, "-Q", "in", "-n", "-s", snap,
@@ -210,15 +225,46 @@ class Capture(Process):
                                            *(["--immediate-mode"] if immediate else []),
                                            "-w", self.path], log)
         lab.processes.append(self)
-        self.wait_for("listening on", 10)
+        self.wait_for("listening on", PATIENCE_S)
+
+    def counts(self) -> list[tuple[int, int, int]]:
+        """What it has said so far, each time: frames captured, received by its filter, dropped by the kernel."""
+        return [tuple(map(int, found)) for found in
+                re.findall(r"(\d+) packets? captured\W+(\d+) packets? received by filter\W+"
+                           r"(\d+) packets? dropped by kernel", self.text())]
+
+    def ask(self) -> tuple[int, int, int]:
+        """Its counts now."""
+        told, end = len(self.counts()), time.monotonic() + PATIENCE_S
+        self.child.send_signal(signal.SIGUSR1)
+        while len(counts := self.counts()) == told:
+            assert time.monotonic() < end and self.running(), self.text()
+            time.sleep(0.005)
+        return counts[-1]
+
+    def settle(self) -> None:
+        """Waits until it has taken what came before: it has had its CPU whenever asked, for long enough, and is not behind.
+
+        A capture that is ended earlier leaves frames in the kernel, and nothing tells of them.
+        """
+        begun = since = time.monotonic()
+        before, behind = self.ask(), True
+        while behind or time.monotonic() - since < self.settle_s:
+            if time.monotonic() - begun > PATIENCE_S:
+                return
+            time.sleep(0.03)
+            asked, now = time.monotonic(), self.ask()
+            if time.monotonic() - asked > 0.1:
+                since = asked
+            behind, before = now[0] > before[0] and now[1] == before[1], now
 
     def frames(self) -> list[Frame]:
         """Ends the capture and reads it. Fails if the kernel dropped anything from it."""
         if self.running():
-            time.sleep(self.settle_s)  # the kernel hands frames over in blocks, at the latest after a second
+            self.settle()
             self.end(signal.SIGINT)
-        dropped = re.search(r"(\d+) packets? dropped by kernel", self.text())
-        assert dropped is not None and int(dropped[1]) == 0, self.text()
+        counts = self.counts()
+        assert counts and counts[-1][2] == 0, self.text()
         return list(read_pcap(self.path))
 
 
@@ -260,7 +306,7 @@ class Counter:
         self.ends = []
         for place, device in ((host, interface), ("box", box_interface)):
             holder = lab.start(place, ["sleep", "infinity"], f"counter-{device}.log")
-            path, end = Path(f"/proc/{holder.child.pid}/net/dev"), time.monotonic() + 10
+            path, end = Path(f"/proc/{holder.child.pid}/net/dev"), time.monotonic() + PATIENCE_S
             while f"{device}:" not in path.read_text():  # not in the namespace yet
                 assert time.monotonic() < end, device
                 time.sleep(0.005)
@@ -321,7 +367,7 @@ class Weir(Process):
                          lab.folder / f"weir{Weir.count}.log", **options)
         lab.processes.append(self)
         if ready:
-            self.wait_for(r"weir: ready", 60)
+            self.wait_for(r"weir: ready", PATIENCE_S)
 
     def request(self, method: str, path: str, body: bytes = b"", sock: str = "control.sock") -> tuple[int, bytes]:
         return request(self.lab.folder / sock, method, path, body)
@@ -331,7 +377,7 @@ class Weir(Process):
         assert code == 200, body
         return json.loads(body)
 
-    def wait_status(self, condition, timeout: float = 20) -> dict:
+    def wait_status(self, condition, timeout: float = PATIENCE_S) -> dict:
         """Asks until condition(status) holds."""
         end = time.monotonic() + timeout
         while True:
@@ -341,9 +387,28 @@ class Weir(Process):
             assert time.monotonic() < end, f"status never came: {json.dumps(status, indent=1)}"
             time.sleep(0.05)
 
+    def waited_s(self) -> float:
+        """How long its workers have waited for their CPUs, by the kernel's count, and what a hypervisor took."""
+        waited = [int((task / "schedstat").read_text().split()[1]) for task in Path(f"/proc/{self.child.pid}/task").iterdir()
+                  if "worker" in (task / "comm").read_text()]
+        stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
+        return max(waited) / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
+
+    def wait_rest(self, quiet_s: float = 0.3) -> dict:
+        """Waits until nothing has passed for so long, and nothing waits: whoever sent must have ended."""
+        before, end = None, time.monotonic() + PATIENCE_S
+        while True:
+            status = self.status()
+            now = [(link[way]["rx_frames"], link[way]["tx_frames"]) for link in status["links"] for way in ("egress", "return")]
+            if now == before and not any(item["queued_bytes"] for item in status["classes"]):
+                return status
+            assert time.monotonic() < end, json.dumps(status, indent=1)
+            before = now
+            time.sleep(quiet_s)
+
     def stop(self) -> None:
         """A clean stop: exit status 0, and nothing that a sanitizer would report."""
-        assert self.end(signal.SIGTERM, 30) == 0, self.text()[-3000:]
+        assert self.end(signal.SIGTERM) == 0, self.text()[-3000:]
         assert "ERROR: " not in self.text() and "runtime error" not in self.text(), self.text()
 
     def kill(self) -> None:
@@ -354,34 +419,6 @@ class Weir(Process):
         """Removes what DPDK leaves behind of a process that was killed."""
         with contextlib.suppress(OSError):
             os.rmdir("/run/dpdk/weir")
-
-
-def request(sock: Path, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    """One HTTP request on a Unix socket, by hand: status code and body."""
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(10)
-        link.connect(str(sock))
-        link.sendall(f"{method} {path} HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n"
-                     f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answer = b""
-        while part := link.recv(65536):
-            answer += part
-    head, _, rest = answer.partition(b"\r\n\r\n")
-    if b"chunked" in head.lower():
-        rest = unchunk(rest)
-    return int(head.split()[1]), rest
-
-
-def unchunk(body: bytes) -> bytes:
-    content = b""
-    while body:
-        size, _, body = body.partition(b"\r\n")
-        length = int(size, 16)
-        if length == 0:
-            break
-        content += body[:length]
-        body = body[length + 2:]
-    return content
 
 
 def named(items: list[dict], name: str) -> dict:
@@ -469,7 +506,7 @@ appliance:
   ledger: {self.folder}/ledger
   control_socket: {self.folder}/control.sock
 {appliance}{text}""")
-        return path
+        return widen(path, r"in\d+")
 
     def pair_policy(self, rate: str, burst: str = "64 KB", excess: str = "drop",
                     backlog: str = "", caps: str = "{limit: 1 TB}", rule: str = "{link: internet}",
@@ -520,12 +557,20 @@ rules:
 
 
 def remove_leftovers(own: bool = False) -> None:
-    """Removes namespaces of runs whose process is gone, and what still runs in them. own: and of this process."""
+    """Removes namespaces and folders of runs whose process is gone, and what still runs in them. own: and of this process."""
     listed = run("ip", "netns", "list", check=False).stdout
     for found in re.finditer(r"^(weir-(\d+)-\w+)", listed, re.MULTILINE):
         if Path(f"/proc/{found[2]}").exists() and not (own and int(found[2]) == os.getpid()):
             continue
-        for pid in run("ip", "netns", "pids", found[1], check=False).stdout.split():
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int(pid), signal.SIGKILL)
+        end = time.monotonic() + PATIENCE_S
+        # Also what one of them has started meanwhile; and memory takes a moment to be given back.
+        while (pids := run("ip", "netns", "pids", found[1], check=False).stdout.split()) and time.monotonic() < end:
+            for pid in pids:
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.05)
         run("ip", "netns", "delete", found[1], check=False)
+    for path in Path(tempfile.gettempdir()).glob("weir-*-*"):
+        found = re.match(r"weir-(\d+)-", path.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            shutil.rmtree(path, ignore_errors=True)

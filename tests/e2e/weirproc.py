@@ -2,6 +2,7 @@
 """A Weir on ports that need no network (null, pcap), and a plain HTTP client for its sockets."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import lab as laboratory
+from plain_http import unchunk
 
 WEIR = laboratory.BUILD / "weir"
 
@@ -91,7 +93,7 @@ def parse_response(answer: bytes) -> tuple[int, dict[str, str], bytes]:
         assert colon, line
         headers[name.lower()] = value.strip()
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = laboratory.unchunk(body)
+        body = unchunk(body)
     elif "content-length" in headers:
         assert len(body) == int(headers["content-length"]), answer
     return int(lines[0].split()[1]), headers, body
@@ -121,7 +123,7 @@ class Weir:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, words: str, count: int = 1, timeout: float = 30) -> None:
+    def wait_for(self, words: str, count: int = 1, timeout: float = laboratory.PATIENCE_S) -> None:
         end = time.monotonic() + timeout
         while self.text().count(words) < count:
             assert self.process.poll() is None, f"it ended: {self.text()}"
@@ -131,7 +133,7 @@ class Weir:
     def connect(self, door: str = "control.sock") -> socket.socket:
         link = socket.socket(socket.AF_UNIX)
         link.connect(str(self.folder / door))  # without a time limit: a full backlog is waited for
-        link.settimeout(45)
+        link.settimeout(laboratory.PATIENCE_S)
         return link
 
     def request(self, method: str, path: str, body: bytes | str = b"",
@@ -152,7 +154,7 @@ class Weir:
         assert code == 200, answer
         return answer
 
-    def wait_status(self, condition, timeout: float = 20) -> dict:
+    def wait_status(self, condition, timeout: float = laboratory.PATIENCE_S) -> dict:
         end = time.monotonic() + timeout
         while not condition(status := self.status()):
             assert time.monotonic() < end, json.dumps(status, indent=1)
@@ -163,11 +165,11 @@ class Weir:
         """All events so far, without waiting for more."""
         stream = Stream(self, after)
         try:
-            return stream.read(0.3)
+            return stream.read()
         finally:
             stream.close()
 
-    def wait_event(self, kind: str, after: int = 0, timeout: float = 20) -> dict:
+    def wait_event(self, kind: str, after: int = 0, timeout: float = laboratory.PATIENCE_S) -> dict:
         end = time.monotonic() + timeout
         stream = Stream(self, after)
         try:
@@ -179,7 +181,14 @@ class Weir:
             stream.close()
         raise AssertionError(f"no event {kind}: {self.text()}")
 
-    def end(self, number: int = signal.SIGTERM, timeout: float = 30) -> int:
+    def waited_s(self) -> float:
+        """How long its threads but the workers have waited for a CPU, by the kernel's count, and what a hypervisor took."""
+        waited = [int((task / "schedstat").read_text().split()[1])
+                  for task in Path(f"/proc/{self.process.pid}/task").iterdir() if "worker" not in (task / "comm").read_text()]
+        stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
+        return max(waited) / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
+
+    def end(self, number: int = signal.SIGTERM, timeout: float = laboratory.PATIENCE_S) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout)
@@ -215,9 +224,21 @@ class Stream:
             self.data += part
         return True
 
-    def read(self, seconds: float) -> list[dict]:
-        """The events that come within so many seconds, each line checked."""
-        self.fill(seconds)
+    def read_until(self, condition) -> list[dict]:
+        """The events that come until condition(events) holds."""
+        events, end = [], time.monotonic() + laboratory.PATIENCE_S
+        while not condition(events):
+            assert time.monotonic() < end, events
+            events += self.read(0.05)
+        return events
+
+    def read(self, quiet_s: float = 0.3) -> list[dict]:
+        """The events that come until none has for so long, once there is an answer. Each line is checked."""
+        end, before = time.monotonic() + laboratory.PATIENCE_S, None
+        while (len(self.data) != before or self.head is None and b"\r\n\r\n" not in self.data) and time.monotonic() < end:
+            before = len(self.data)
+            if not self.fill(quiet_s):
+                break
         if self.head is None:
             self.head, gap, self.data = self.data.partition(b"\r\n\r\n")
             assert gap and self.head.startswith(b"HTTP/1.1 200 "), self.head

@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import select
 import socket
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def test_metrics(start, folder):
     assert samples["weir_state"][(("weir_state", "running"),)] == 1
 
     def tcp(method: str, path: str) -> tuple[int, bytes]:
-        with socket.create_connection(("127.0.0.1", port), 10) as link:
+        with socket.create_connection(("127.0.0.1", port), 60) as link:
             code, _, body = ask(link, method, path)
             return code, body
 
@@ -106,22 +107,24 @@ def test_events(weir):
     assert "started" in [event["kind"] for event in first]
     last = first[-1]["number"]
     stream, later = Stream(weir, 0), Stream(weir, last)
-    assert stream.read(0.3)[:last] == first
+    assert stream.read_until(lambda events: len(events) >= last)[:last] == first
     assert weir.json("POST", "/v1/policy", "nonsense")[0] == 400
     text = policy_text(weir.folder, rate="40 Mbit/s")
     assert weir.json("POST", "/v1/policy", text)[0] == 200
+    # A busy machine may take a worker's CPU away meanwhile, which is an event as well.
+    def told(events: list[dict]) -> list[str]:
+        return [event["kind"] for event in events if event["kind"].startswith("policy_")]
+
     for reader in (stream, later):
-        kinds = [event["kind"] for event in reader.read(0.5)]
-        # A busy machine may take a worker's CPU away meanwhile, which is an event as well.
-        kinds = [kind for kind in kinds if kind.startswith("policy_")]
-        assert kinds == ["policy_refused", "policy_applied"]
+        events = reader.read_until(lambda events: len(told(events)) >= 2)
+        assert told(events + reader.read()) == ["policy_refused", "policy_applied"]
         reader.close()
     # A reader that has gone is forgotten, and the next one is served.
     numbers = [event["number"] for event in weir.events(last)]
     assert numbers == list(range(last + 1, last + 1 + len(numbers))) and len(numbers) >= 2
     # One that asks for what has not happened yet gets what happens then, and nothing before.
     stream = Stream(weir, 10 ** 18)
-    assert stream.read(0.3) == []
+    assert stream.read() == []
     stream.close()
 
 
@@ -169,7 +172,7 @@ def test_read_socket_only_reads(weir):
     for path in ("/v1/status", "/v1/policy", "/metrics"):
         assert weir.request("GET", path, door="read.sock")[0] == 200
     stream = Stream(weir, 0, door="read.sock")
-    assert stream.read(0.3)
+    assert stream.read()
     stream.close()
 
 
@@ -314,50 +317,53 @@ def wait_for_cuts(weir):
 
 
 def test_too_many_connections(weir):
-    def crowd(door: str, n: int) -> tuple[list[socket.socket], int]:
-        """Connects n times; says how many were turned away."""
-        links, refused = [], 0
-        for _ in range(n):
-            links.append(weir.connect(door))
-        time.sleep(0.3)
-        for link in links:
-            link.settimeout(0.01)
-            try:
+    def crowd(door: str, n: int, most: int) -> list[socket.socket]:
+        """Connects n times; all but so many are turned away, and no more than that."""
+        links = [weir.connect(door) for _ in range(n)]
+        waiting, end = set(links), time.monotonic() + 60
+        while len(waiting) > most:
+            ready = select.select(waiting, [], [], max(0, end - time.monotonic()))[0]
+            assert ready, f"{len(waiting)} of {n} are still there"
+            for link in ready:
                 answer = link.recv(65536)
-            except TimeoutError:
-                continue
-            assert answer == b"" or parse_response(answer)[0] == 503, answer
-            refused += 1
-        return links, refused
+                assert answer == b"" or parse_response(answer)[0] == 503, answer
+                waiting.remove(link)
+        assert not select.select(waiting, [], [], 0.3)[0] and len(waiting) == most
+        return links
 
     # A crowd at the read socket does not touch the control socket.
-    links, refused = crowd("read.sock", 60)
-    assert refused == 60 - 24
+    links = crowd("read.sock", 60, 24)
     assert weir.status()["state"] == "running"
     for link in links:
         link.close()
     weir.wait_status(lambda _: weir.request("GET", "/v1/status", door="read.sock")[0] == 200)
 
-    links, refused = crowd("control.sock", 60)
-    assert refused == 60 - 32
+    links = crowd("control.sock", 60, 32)
     assert weir.json("GET", "/v1/status", door="read.sock")[0] == 200
     for link in links:
         link.close()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while weir.request("GET", "/v1/status")[0] != 200:
         assert time.monotonic() < end
     # Streams have a limit of their own, below that of connections.
     streams = [Stream(weir, 0) for _ in range(20)]
-    time.sleep(0.3)
     for stream in streams:
-        stream.fill(0.05)
+        while b"\r\n" not in stream.data and stream.fill(0.05):
+            assert time.monotonic() < end + 60
     heads = [stream.data.split(b"\r\n")[0].split()[1] for stream in streams]
     assert sorted(heads) == [b"200"] * 16 + [b"503"] * 4
     assert weir.status()["state"] == "running"
     for stream in streams:
         stream.close()
-    time.sleep(0.1)
-    assert weir.events()
+    # There is room for another one, once their end has been noticed.
+    while True:
+        stream = Stream(weir, 0)
+        while b"\r\n" not in stream.data and stream.fill(0.05):
+            pass
+        stream.close()
+        if stream.data.startswith(b"HTTP/1.1 200 "):
+            break
+        assert time.monotonic() < end + 60
 
 
 def test_slow_peers_and_a_reader_that_never_reads(weir):
@@ -366,7 +372,8 @@ def test_slow_peers_and_a_reader_that_never_reads(weir):
     text = "\x20" * 10
     for _ in range(5200):  # more than the ring keeps
         assert weir.request("POST", "/v1/policy", text)[0] == 400
-    events = lazy.read(2)
+    events = lazy.read_until(lambda events: events and events[-1]["number"] >= 5200)
+    events += lazy.read()
     assert events[0]["number"] == 1
     numbers = [event["number"] for event in events]
     skipped = 0
@@ -374,14 +381,14 @@ def test_slow_peers_and_a_reader_that_never_reads(weir):
         gap = event["number"] - before["number"] - 1
         assert event.get("missed", 0) == gap
         skipped += gap
-    assert skipped > 0 and numbers[-1] >= 5200
+    assert skipped > 0
     # One that still takes nothing is cut; the other one stays.
     since = time.monotonic()
     wait_for_cuts(weir)
     time.sleep(max(0, since + 11 - time.monotonic()))
-    assert stuck.fill(5) is False
+    assert stuck.fill(60) is False
     assert weir.request("POST", "/v1/policy", text)[0] == 400
-    assert lazy.read(0.5)[0]["number"] == numbers[-1] + 1
+    assert lazy.read_until(bool)[0]["number"] == numbers[-1] + 1
     lazy.close()
     stuck.close()
 
@@ -391,7 +398,7 @@ import os, socket, sys
 uid = int(sys.argv[1])
 os.setgroups([]); os.setgid(uid); os.setuid(uid)
 link = socket.socket(socket.AF_UNIX)
-link.settimeout(10)
+link.settimeout(60)
 try:
     link.connect(sys.argv[2])
 except PermissionError:
@@ -409,7 +416,7 @@ print(answer.split()[1].decode())
 
 def as_user(uid: int, path: Path, request: str) -> str:
     done = subprocess.run([sys.executable, "-c", CLIENT, str(uid), str(path), request], text=True,
-                          capture_output=True, timeout=30, check=False, cwd="/")
+                          capture_output=True, timeout=90, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -456,5 +463,5 @@ sys.stdin.read()
         for _ in range(20):
             assert weir.status()["state"] == "running"
         holder.stdin.close()
-        holder.wait(10)
+        holder.wait(60)
     weir.stop()

@@ -178,10 +178,11 @@ def test_other_users_are_denied(lab, weir):
 def test_watch(ctl, lab, policy, weir):
     with subprocess.Popen([WEIRCTL, "--json", "--socket", lab.folder / "control.sock", "watch"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        first = watch.stdout.readline()  # it is connected
         good(ctl("apply", changed(lab, policy, "rate: 20 Mbit/s", "rate: 10 Mbit/s")))
         good(ctl("stop"))
-        out, error = watch.communicate(timeout=30)
-    events = [json.loads(line) for line in out.splitlines()]
+        out, error = watch.communicate(timeout=60)
+    events = [json.loads(line) for line in (first + out).splitlines()]
     assert (watch.returncode, error) == (0, "")  # a clean stop ends the stream in order
     numbers = [event["number"] for event in events]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -195,7 +196,7 @@ def test_stop(ctl, lab, policy, weir):
     weir.wait_status(lambda status: status["budgets"][0]["charged_wire_bytes"] > 500_000)
     before = json.loads(good(ctl("--json", "status")))["budgets"][0]["charged_wire_bytes"]
     assert good(ctl("stop")) == "stopped\n"
-    assert weir.child.wait(1) == 0
+    assert weir.child.wait(20) == 0
     assert not (lab.folder / "control.sock").exists() and not (lab.folder / "read.sock").exists()
     charged = int(re.search(r"budget total: charged (\d+) B in all", weir.text())[1])
     assert charged >= before
@@ -207,4 +208,4 @@ def test_stop(ctl, lab, policy, weir):
     assert now["budgets"][0]["charged_wire_bytes"] == charged
     assert now["ledger"]["forfeited_bytes"] == 0
     assert good(ctl("stop")) == "stopped\n"
-    assert again.child.wait(1) == 0
+    assert again.child.wait(20) == 0

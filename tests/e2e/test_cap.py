@@ -117,10 +117,12 @@ def test_clean_stops_forfeit_nothing(pair):
     capture = laboratory.Capture(pair, "internet", "net0")
     for _ in range(3):
         weir = pair.weir(policy)
-        flood = laboratory.Flood(pair, "datacenter", "dc0", rate=60_000_000, seconds=1.5)
-        time.sleep(1)
-        weir.stop()  # in the middle of the flood
-        flood.result(20)
+        before = laboratory.named(weir.status()["budgets"], "total")["charged_wire_bytes"]
+        flood = laboratory.Flood(pair, "datacenter", "dc0", rate=60_000_000, seconds=120)
+        weir.wait_status(lambda now: laboratory.named(now["budgets"], "total")["charged_wire_bytes"] > before + 5_000_000)
+        weir.stop()
+        assert flood.running(), "it stopped in the middle of the flood"
+        flood.end()
     weir = pair.weir(policy)
     got = received(capture.frames())
     total = laboratory.named(weir.status()["budgets"], "total")
@@ -134,7 +136,7 @@ def test_missing_ledger_is_a_refusal(pair):
     """No silent new ledger: a missing file stops the start, and makes none."""
     policy = pair.pair_policy("10 Mbit/s")
     weir = pair.weir(policy, ready=False)
-    assert weir.child.wait(30) == 1
+    assert weir.child.wait(laboratory.PATIENCE_S) == 1
     assert "ledger" in weir.text()
     assert not (pair.folder / "ledger").exists()
 
@@ -149,6 +151,6 @@ def test_torn_ledger_is_a_refusal(pair):
         content[offset] ^= 0xFF
     ledger.write_bytes(content)
     weir = pair.weir(policy, ready=False)
-    assert weir.child.wait(30) == 1
+    assert weir.child.wait(laboratory.PATIENCE_S) == 1
     assert "ledger" in weir.text()
     assert ledger.read_bytes() == bytes(content)

@@ -69,7 +69,7 @@ class Box:
 
     def forwards(self) -> None:
         """Waits until frames arrive."""
-        before, end = self.counter.wire(), time.monotonic() + 20
+        before, end = self.counter.wire(), time.monotonic() + laboratory.PATIENCE_S
         while self.counter.wire() == before:
             assert time.monotonic() < end, self.weir.text()
             time.sleep(0.01)
@@ -97,7 +97,7 @@ class Mount:
             ["unshare", "--mount", "--propagation", "slave", "setpriv", "--pdeathsig", "KILL", "sh", "-c",
              f"{' '.join(map(str, mount))} && echo mounted && exec sleep infinity"], lab.folder / "mount.log")
         lab.processes.append(self.holder)
-        self.holder.wait_for("mounted", 20)
+        self.holder.wait_for("mounted", laboratory.PATIENCE_S)
         self.within = ("nsenter", "--mount", "--root", "--target", self.holder.child.pid)
         self.path = Path(f"/proc/{self.holder.child.pid}/root{self.place}")
 
@@ -145,7 +145,7 @@ def test_full_disk(pair, kind):
         filled = disk.fill()
         assert filled > 1 << 20
         syncs, received = box.ledger()["syncs"], box.counter.wire()
-        end = time.monotonic() + 30
+        end = time.monotonic() + laboratory.PATIENCE_S
         while box.ledger()["syncs"] < syncs + 20 or box.counter.wire() < received + 40_000_000:
             assert time.monotonic() < end, box.weir.text()
             time.sleep(0.1)
@@ -172,7 +172,7 @@ def judge_failure(box: Box, before: int, largest_grant: int) -> int:
     status = box.weir.wait_status(lambda now: now["state"] == "ledger_failed")
     assert status["ledger"]["failed"] is True
     dropped = box.dropped("ledger")
-    end = time.monotonic() + 20
+    end = time.monotonic() + laboratory.PATIENCE_S
     while box.dropped("ledger") < dropped + 1000:  # what was granted is used up
         assert time.monotonic() < end, box.weir.text()
         time.sleep(0.02)
@@ -193,7 +193,7 @@ def judge_failure(box: Box, before: int, largest_grant: int) -> int:
 
 def judge_resumption(box: Box, stopped: int, cap: int) -> None:
     """The fault is gone: a restart goes on where the ledger is, and the cap holds over both runs."""
-    assert box.weir.end(signal.SIGTERM, 30) == 1, box.weir.text()
+    assert box.weir.end(signal.SIGTERM) == 1, box.weir.text()
     assert box.counter.settled() == stopped
     box.start()
     charged = box.total()["charged_wire_bytes"]
@@ -222,7 +222,7 @@ def test_failing_disk(pair, fault):
     box.forwards()
     time.sleep(0.5)
     disk.order(fail=fault)
-    end = time.monotonic() + 20
+    end = time.monotonic() + laboratory.PATIENCE_S
     while not disk.mark.exists():
         assert time.monotonic() < end, box.weir.text()
     before = box.counter.wire()
@@ -253,7 +253,7 @@ def test_read_only_disk(pair):
         laboratory.measured(f"file system made read-only: {stopped - before} bytes arrived after it, of at most "
                             f"{largest_grant} granted")
         # Weir lets go of it, then it is mounted anew.
-        assert box.weir.end(signal.SIGTERM, 30) == 1
+        assert box.weir.end(signal.SIGTERM) == 1
         laboratory.run(*disk.within, "umount", disk.place)
         subprocess.run(["e2fsck", "-fy", str(pair.folder / "image")], stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)

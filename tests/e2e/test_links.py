@@ -39,6 +39,7 @@ def contents(frames: list[laboratory.Frame]) -> list[bytes]:
 def test_return_traffic(pair):
     """What comes from outside is forwarded and counted, not charged, whatever the class's rate."""
     policy = pair.pair_policy("64 kbit/s", "2 KB")
+    laboratory.widen(policy, "out0")
     pair.commission(policy)
     weir = pair.weir(policy)
     capture = laboratory.Capture(pair, "datacenter", "dc0")
@@ -185,7 +186,7 @@ def test_link_down_stops_egress(pair, host, interface):
 
     weir.wait_status(is_up)
     capture = laboratory.Capture(pair, "internet", "net0")
-    flood = laboratory.Flood(pair, "datacenter", "dc0", rate=20_000_000, bytes=1000, seconds=6)
+    flood = laboratory.Flood(pair, "datacenter", "dc0", rate=20_000_000, bytes=1000, seconds=120)
     weir.wait_status(lambda now: now["links"][0]["egress"]["tx_frames"] > 100)
     laboratory.run("ip", "-n", pair.name(host), "link", "set", interface, "down")
     weir.wait_status(lambda now: not is_up(now))
@@ -194,7 +195,8 @@ def test_link_down_stops_egress(pair, host, interface):
     weir.wait_status(is_up)
     after = weir.wait_status(lambda now: now["links"][0]["egress"]["tx_frames"]
                              > before["links"][0]["egress"]["tx_frames"] + 100)
-    flood.result(20)
+    flood.end()
+    weir.wait_rest()
     frames = [frame for frame in capture.frames() if frame.ethertype == 0x0800]
     weir.stop()
     # Both halves of it are in the capture: it was there when the link returned.

@@ -15,6 +15,8 @@ from pathlib import Path
 import lab as laboratory
 from weirproc import Weir, class_of, flood_device, policy_text, udp_frame
 
+TURNS = 3  # of what a machine that is busy with something else may spoil
+TAKEN_S = 0.05  # for so long a thread has been kept from its CPU, at least, where it was spoilt
 
 
 # ---- changing the policy ----
@@ -129,17 +131,27 @@ def test_a_slow_compilation_stops_nothing(start, folder):
     text = text.replace("memory: 96 MiB", "memory: 512 MiB")
     weir = start(text)
     weir.wait_status(lambda now: class_of(now)["tx_wire_bytes"] > 1_000_000)
-    for count in (40, 80, 160, 320, 640):
+
+    def stale() -> int:
+        return weir.status()["links"][0]["egress"]["dropped"].get("control_stale", 0)
+
+    def takes_long(count: int) -> bool:
         begin = time.monotonic()
         code, answer = weir.json("POST", "/v1/policy?check=1",
                                  text.replace("rules:\n", "rules:\n" + slow_rules(count)))
         took = time.monotonic() - begin
-        if took > 1:  # several times the limit, on a machine of any speed
+        assert code == 200 or took > 1, answer
+        return took > 1  # several times the limit, on a machine of any speed
+
+    for _ in range(TURNS):
+        before, waited = stale(), weir.waited_s()
+        any(takes_long(count) for count in (40, 80, 160, 320, 640))  # up to the first that does
+        if stale() == before:
             break
+        # Its thread may have stood still because the machine gave it no CPU, which the kernel knows.
+        assert weir.waited_s() - waited > TAKEN_S, (before, stale())
     else:
-        assert code == 200, answer
-    egress = weir.status()["links"][0]["egress"]
-    assert egress["dropped"].get("control_stale", 0) == 0, (took, egress)
+        raise AssertionError(f"egress stopped in {TURNS} turns")
     weir.stop()
 
 
@@ -149,7 +161,7 @@ def test_a_failed_start_sends_nothing(start, folder):
     text = policy_text(folder, inside=flood_device(folder), outside=f"net_pcap1,tx_pcap={out}")
     text = text.replace("read_socket: ", "read_socket: /nowhere")
     weir = start(text, ready=False)
-    assert weir.process.wait(30) == 1
+    assert weir.process.wait(60) == 1
     assert "nowhere" in weir.text()
     assert not out.exists() or out.stat().st_size <= 24
 
@@ -235,7 +247,7 @@ def test_root_keeps_its_name(start, folder):
     ledger = (folder / "ledger").read_bytes()
     for changed, name in ((renamed, "sum"), (swapped, "part")):
         weir = start(changed, ready=False, name=f"{name}.yaml")
-        assert weir.process.wait(30) == 1
+        assert weir.process.wait(60) == 1
         assert weir.text().splitlines()[-1] == (
             f"weir: ledger: the root budget is called total there and can't be called {name}: its charge would be lost")
         assert (folder / "ledger").read_bytes() == ledger
@@ -251,14 +263,23 @@ def test_no_frame_is_lost_by_a_renamed_budget(start, folder):
     text = with_child(policy_text(folder, inside=device))
     weir = start(text)
     weir.wait_status(lambda now: class_of(now)["tx_frames"] > 100)
-    for turn in range(30):
-        renamed = text.replace("part", f"part{turn % 3}")
-        code, answer = weir.json("POST", "/v1/policy", renamed)
-        assert code == 200, answer
-    status = weir.status()
-    assert status["policy"]["generation"] == 31
-    # Only what exceeds the rate is dropped.
-    assert set(status["links"][0]["egress"]["dropped"]) == {"rate"}
+    def dropped() -> dict[str, int]:
+        return weir.status()["links"][0]["egress"]["dropped"]
+
+    for turn in range(TURNS):
+        before, waited = dropped(), weir.waited_s()
+        for number in range(30):
+            code, answer = weir.json("POST", "/v1/policy", text.replace("part", f"part{number % 3}"))
+            assert code == 200, answer
+        assert weir.status()["policy"]["generation"] == 30 * (turn + 1) + 1
+        # Only what exceeds the rate is dropped.
+        others = {reason for reason, count in dropped().items() if count > before.get(reason, 0)} - {"rate"}
+        if not others:
+            break
+        # Or a grant came late, for want of a CPU.
+        assert others <= {"ledger", "control_stale"} and weir.waited_s() - waited > TAKEN_S, (before, dropped())
+    else:
+        raise AssertionError(f"frames were lost in {TURNS} turns")
     weir.stop()
 
 

@@ -9,6 +9,7 @@ How fast this machine is must not matter: what must not be exceeded is judged at
 must be reached is waited for.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -191,6 +192,7 @@ class Run:
         self.series: list[dict] = []
         self.events: list[dict] = []
         self.digest: str | None = None
+        self.lost_share = 0.0  # of its time, for want of a CPU
         self.started_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
     # ---- what it says ----
@@ -333,6 +335,15 @@ class Run:
         before = self.came(watch)
         self.until(lambda: self.came(watch) >= before + frames, "frames that arrive")
 
+    def growth(self, pid: int, held: dict[str, int]) -> dict[str, int]:
+        """What a process holds more than before. A client's connection may still be open for a moment, then and now."""
+        end = time.monotonic() + 5
+        while True:
+            grown = {name: value - held[name] for name, value in process_memory(pid).items()}
+            if grown["files"] <= 0 or time.monotonic() > end:
+                return grown
+            time.sleep(0.05)
+
     # ---- judging ----
 
     def must_keep_rate(self, watch: Watch, frames: list[laboratory.Frame], rate_bit_s: int, burst_bytes: int,
@@ -380,6 +391,16 @@ class Run:
 
     # ---- the end ----
 
+    def kept_from_cpu(self) -> float:
+        """Share of its time that a thread of Weir's or of the attack's had to wait for a CPU, the most of any: the kernel's count."""
+        shares = [0.0]
+        for process in self.lab.processes:
+            for path in Path(f"/proc/{process.child.pid}/task").glob("*/schedstat"):
+                with contextlib.suppress(OSError):
+                    waited_ns = int(path.read_text().split()[1])
+                    shares.append(waited_ns / (self.now() - self.started_ns))
+        return max(shares)
+
     def close(self) -> None:
         self.lab.close()
 
@@ -416,6 +437,7 @@ def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | No
         (folder / "traceback.log").write_text(traceback.format_exc())
     finally:
         run.must_run_on()
+        run.lost_share = run.kept_from_cpu()
         run.close()
     if run.failed or run.unjudged:
         verdict, why = "fail" if run.failed else "unjudged", "; ".join(run.failed + run.unjudged)

@@ -22,15 +22,15 @@ AHEAD = 2  # but so many more turns must have lost nothing than lost something
 CHAT_FRAME = 600
 
 
-def events(run: Run, seconds: float = 0.4, after: int = 0) -> list[dict]:
-    """All so far. The stream does not end by itself."""
+def events(run: Run, quiet_s: float = 0.4, after: int = 0) -> list[dict]:
+    """All so far: until none has come for so long. The stream does not end by itself."""
     data = b""
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(str(run.socket))
         link.sendall(f"GET /v1/events?after={after} HTTP/1.1\r\nHost: weir\r\n\r\n".encode())
-        end = time.monotonic() + seconds
+        end = time.monotonic() + ground.PATIENCE_S
         while (left := end - time.monotonic()) > 0:
-            link.settimeout(left)
+            link.settimeout(min(quiet_s, left) if data else left)
             try:
                 part = link.recv(65536)
             except TimeoutError:
@@ -41,7 +41,7 @@ def events(run: Run, seconds: float = 0.4, after: int = 0) -> list[dict]:
     return [json.loads(line) for line in re.findall(rb"^\{.*\}$", data.replace(b"\r\n", b"\n"), re.MULTILINE)]
 
 
-def wait_event(run: Run, kind: str, patience_s: float = 20, after: int = 0, about: str = "") -> dict | None:
+def wait_event(run: Run, kind: str, patience_s: float = ground.PATIENCE_S, after: int = 0, about: str = "") -> dict | None:
     """about: words of its message."""
     end = time.monotonic() + patience_s
     while time.monotonic() < end:
@@ -145,7 +145,7 @@ os.setgroups([]); os.setgid(uid); os.setuid(uid)
 body = sys.stdin.buffer.read()
 answer = b""
 link = socket.socket(socket.AF_UNIX)
-link.settimeout(10)
+link.settimeout(60)
 try:
     link.connect(sys.argv[2])
     link.sendall(b"%s HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: %d\\r\\n\\r\\n" % (sys.argv[3].encode(), len(body)) + body)
@@ -161,7 +161,7 @@ STRANGER = 64003
 def as_stranger(path: Path, request: str, body: bytes = b"") -> str:
     """path: of the socket."""
     done = subprocess.run([sys.executable, "-c", ASK, str(STRANGER), str(path), request],
-                          input=body, capture_output=True, timeout=30, check=False, cwd="/")
+                          input=body, capture_output=True, timeout=90, check=False, cwd="/")
     if done.returncode != 0:
         raise Unjudged(done.stderr.decode())
     return done.stdout.decode().strip()
@@ -189,6 +189,7 @@ def policy(run: Run) -> None:
     for what, answer in asked.items():
         run.must(answer in ("403", "refused"), f"an unprivileged user's {what} is refused ({answer})")
     run.must(run.weir.running() and run.weir.status()["policy"] == before, "the policy is the one it was")
+    wait_event(run, "access_denied")
     denied = [event for event in events(run) if event["kind"] == "access_denied"]
     run.must(bool(denied) and str(STRANGER) in denied[0]["message"], f"the log names who tried: {denied[:1]}")
 
@@ -258,7 +259,7 @@ def race(run: Run, own: Path) -> int:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(ground.PATIENCE_S)
     codes = [answers.get() for _ in range(answers.qsize())]
     status = run.weir.status()
     won = codes.count(200)

@@ -156,7 +156,7 @@ def sessions(run: Run) -> None:
         tried += pour(crowd())
     run.silent(watch)
     frames, after = watch.frames(), run.weir.status()
-    grown = {name: value - held[name] for name, value in ground.process_memory(pid).items()} if pid else {}
+    grown = run.growth(pid, held) if pid else {}
     got = sum(frame.wire for frame in frames)
     each = laboratory.wire_bytes(14 + 20 + 8 + 128)
     run.must(len(frames) > 0 and got == each * len(frames), f"{len(frames)} frames arrived, each of {each} B")

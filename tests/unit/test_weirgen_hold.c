@@ -89,13 +89,15 @@ test_turns(void)
 
 	for (uint32_t i = 0; i < ROUNDS; i++) {
 		uint32_t then = atomic_load(&calls);
+		uint64_t now;
 
 		give_event();
 		for (uint32_t look = 0; look < 1000; look++)
 			CU_ASSERT_FATAL(!atomic_load(&inside) && atomic_load(&calls) == then);
 		hold.turn_tsc = 0;
-		weir_hold_round(&hold, rte_rdtsc());
-		CU_ASSERT(hold.turn_tsc > rte_rdtsc() - hold.turn_ticks);
+		now = rte_rdtsc();
+		weir_hold_round(&hold, now);
+		CU_ASSERT_EQUAL(hold.turn_tsc, now + hold.turn_ticks);
 	}
 	weir_hold_let(&hold, rte_rdtsc());
 	CU_ASSERT(atomic_load(&calls) - before >= least);

@@ -66,8 +66,10 @@ weir_install() {
   [ "$(id -u)" -eq 0 ] || weir_die "missing packages, and no root to install them: ${missing[*]}"
   weir_say "installing ${#missing[@]} packages: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq </dev/null || weir_say "apt-get update failed; going on with the lists that are there"
-  apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >/dev/null ||
+  # A machine that has just been started may be updating itself.
+  apt-get update -qq -o Acquire::Retries=3 </dev/null || weir_say "apt-get update failed; going on with the lists that are there"
+  apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 \
+    -o Acquire::Retries=3 "${missing[@]}" </dev/null >/dev/null ||
     weir_die "apt-get could not install: ${missing[*]}"
 }
 

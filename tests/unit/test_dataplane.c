@@ -294,7 +294,7 @@ flood_to_cap(const struct class_plan *plans, uint64_t start, uint64_t cap)
 {
 	struct weir_random random = weir_random_make(weir_test_seed());
 	uint64_t sent[CLASSES] = {0}, spendable = 0, spent = 0;
-	time_t end = time(NULL) + 60;
+	time_t end = time(NULL) + 100;
 
 	for (uint32_t turn = 0; spent + WIRE_BYTES_MAX <= cap && time(NULL) < end; turn++) {
 		for (uint32_t i = 0; i < 64; i++)

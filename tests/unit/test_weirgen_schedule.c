@@ -243,9 +243,42 @@ test_ends(void)
 	CU_ASSERT_EQUAL(totals.frames, 100);
 }
 
+/* Many short steps lose no more by rounding than one long step of the same rate. */
+static void
+test_short_steps(void)
+{
+	static struct weir_profile_step steps[WEIR_PROFILE_STEPS_MAX];
+	static struct weir_schedule schedule;
+	const uint64_t bytes = 10000000;
+
+	/* 675.999968 units of work each; three in four of them as ramps. */
+	for (uint32_t ramps = 0; ramps < 2; ramps++) {
+		uint32_t early = 0;
+		uint64_t due = 0;
+
+		for (uint32_t i = 0; i < WEIR_PROFILE_STEPS_MAX; i++) {
+			uint64_t slant = ramps * (i % 4) * 1000;
+
+			steps[i] =
+			    (struct weir_profile_step){7000, 3017857 - slant, 3017857 + slant};
+		}
+		weir_schedule_make(steps, WEIR_PROFILE_STEPS_MAX, true, 0, &schedule);
+		for (uint64_t sent = 100; sent <= bytes; sent += 100) {
+			due = weir_schedule_next(&schedule, 100 * WEIR_WORK_PER_BYTE);
+			early += (long double)sent >
+			         allowed_bytes(steps, WEIR_PROFILE_STEPS_MAX, true, due) + 1e-6L;
+		}
+		CU_ASSERT_EQUAL(early, 0);
+		/* A unit in each turn of 84.5 bytes. */
+		CU_ASSERT(allowed_bytes(steps, WEIR_PROFILE_STEPS_MAX, true, due) <
+		          (long double)bytes * (1 + 1 / 21500.0L) + 1);
+	}
+}
+
 static const struct weir_test tests[] = {
     {"a constant rate is never exceeded, and reached", test_constant},
     {"steps and ramps keep to their integral", test_steps},
+    {"short steps lose nothing by rounding", test_short_steps},
     {"exponential gaps have their mean and variance", test_exponential},
     {"Poisson streams keep their rate and repeat by seed", test_poisson_rate},
     {"counts and durations end streams exactly", test_ends},

@@ -13,32 +13,40 @@ ceil_div(weir_u128 value, weir_u128 by)
 	return (uint64_t)((value + by - 1) / by);
 }
 
-static void
-make_segment(const struct weir_profile_step *step, struct weir_schedule_segment *segment)
+/* before: what the steps before this one let through, in units of work times 2 * BITS_NS. Returns
+ * the same of all until its end. */
+static weir_u128
+make_segment(const struct weir_profile_step *step, weir_u128 before,
+             struct weir_schedule_segment *segment)
 {
+	const weir_u128 unit = 2 * (weir_u128)BITS_NS;
 	weir_u128 ticks = (weir_u128)step->ns * WEIR_TICKS_PER_NS;
+	weir_u128 until = before + ticks * ((weir_u128)step->from_bit_s + step->to_bit_s);
 
 	*segment = (struct weir_schedule_segment){
 	    .ticks = (uint64_t)ticks,
-	    .work = (uint64_t)(ticks * ((weir_u128)step->from_bit_s + step->to_bit_s) /
-	                       (2 * (weir_u128)BITS_NS)),
+	    .work = (uint64_t)(until / unit - before / unit),
 	    .from = (double)step->from_bit_s / (double)BITS_NS,
 	};
 	if (step->from_bit_s != step->to_bit_s)
 		segment->slope = ((double)step->to_bit_s - (double)step->from_bit_s) /
 		                 (double)BITS_NS / (double)ticks;
-	else if (step->from_bit_s > 0)
-		segment->step_q40 = ceil_div((weir_u128)BITS_NS << 40, step->from_bit_s);
+	else if (segment->work > 0) /* a straight line to what is allowed at the step's end */
+		segment->step_q40 = ceil_div(ticks << 40, segment->work);
 	if (step->ns == 0) {
+		segment->step_q40 = ceil_div((weir_u128)BITS_NS << 40, step->from_bit_s);
 		assert(segment->step_q40 > 0);
 		segment->ticks = segment->work = UINT64_MAX;
 	}
+	return until;
 }
 
 void
 weir_schedule_make(const struct weir_profile_step *steps, uint32_t n_steps, bool repeat,
                    uint64_t start_ns, struct weir_schedule *schedule)
 {
+	weir_u128 before = 0;
+
 	assert(n_steps > 0 && n_steps <= WEIR_PROFILE_STEPS_MAX);
 	*schedule = (struct weir_schedule){
 	    .n_segments = n_steps,
@@ -46,7 +54,7 @@ weir_schedule_make(const struct weir_profile_step *steps, uint32_t n_steps, bool
 	    .start = start_ns * WEIR_TICKS_PER_NS,
 	};
 	for (uint32_t i = 0; i < n_steps; i++)
-		make_segment(&steps[i], &schedule->segments[i]);
+		before = make_segment(&steps[i], before, &schedule->segments[i]);
 }
 
 /*

@@ -22,7 +22,7 @@
 
 struct weir_schedule_segment {
 	uint64_t ticks;     /* its length */
-	uint64_t work;      /* what it lets through, rounded down */
+	uint64_t work;      /* what it lets through; with those before it, rounded down */
 	uint64_t step_q40;  /* ticks a unit of work, times 2^40, rounded up; 0: the rate changes */
 	double from, slope; /* units of work a tick, and their change a tick */
 };

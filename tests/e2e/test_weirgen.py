@@ -431,7 +431,11 @@ def test_outputs(folder):
             other = ["--write", output] if option == "--json" else []
             done = write(option, where, *other)
             assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert write("--write", output, "--json", output).returncode == 2
+    for same in (output, "out.pcap", "./out.pcap", f"{folder}/../{folder.name}//out.pcap"):
+        assert write("--write", output, "--json", same).returncode == 2, same
+    # Told before, not when all is done.
+    done = write("--write", output, "--json", "nowhere/out.json")
+    assert (done.returncode, done.stderr) == (2, "weirgen: nowhere/out.json: No such file or directory\n")
     assert path.read_text() == text and known.read_text() == "precious" and not output.exists()
     # Stopped amid: what was there stays, and nothing else.
     output.write_text("older")

@@ -93,7 +93,7 @@ check_outputs(const struct weir_options *options)
 		return false;
 	}
 	if (options->output == NULL || options->json == NULL ||
-	    strcmp(options->output, options->json) != 0)
+	    !weir_output_same(options->output, options->json))
 		return true;
 	(void)weir_command_fail(WEIR_EXIT_USAGE,
 	                        "--json: %s: expected another file than that of "

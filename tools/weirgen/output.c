@@ -16,6 +16,32 @@ fail(int result, const char *path, const char *what, char *error, size_t error_s
 	return result;
 }
 
+/* The folder of a path, which ends with "/". */
+static int
+folder_of(const char *path, char folder[PATH_MAX])
+{
+	const char *name = strrchr(path, '/');
+	size_t bytes = name == NULL ? 0 : (size_t)(name + 1 - path);
+
+	if (bytes >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(folder, path, bytes);
+	memcpy(folder + bytes, bytes == 0 ? "./" : "", bytes == 0 ? sizeof("./") : 1);
+	return 0;
+}
+
+/* Whether a file may be made there. */
+static int
+check_folder(const char *path, char *error, size_t error_size)
+{
+	char folder[PATH_MAX];
+	int result = folder_of(path, folder);
+
+	if (result == 0 && access(folder, W_OK | X_OK) != 0)
+		result = -errno;
+	return result == 0 ? 0 : fail(result, path, strerror(-result), error, error_size);
+}
+
 /* Whether a file may be made in its place. 1: it is no regular file, and is to be opened. */
 static int
 check(const char *path, const char *input, mode_t *mode, char *error, size_t error_size)
@@ -27,7 +53,7 @@ check(const char *path, const char *input, mode_t *mode, char *error, size_t err
 	*mode = 0666 & ~mask;
 	if (lstat(path, &itself) != 0) {
 		if (errno == ENOENT)
-			return 0;
+			return check_folder(path, error, error_size);
 		return fail(-errno, path, strerror(errno), error, error_size);
 	}
 	if (stat(path, &target) == 0 && (S_ISCHR(target.st_mode) || S_ISFIFO(target.st_mode)))
@@ -52,6 +78,21 @@ weir_output_check(const char *path, const char *input, char *error, size_t error
 	int result = check(path, input, &mode, error, error_size);
 
 	return result < 0 ? result : 0;
+}
+
+bool
+weir_output_same(const char *one, const char *other)
+{
+	const char *names[] = {strrchr(one, '/'), strrchr(other, '/')};
+	char folders[2][PATH_MAX];
+	struct stat at[2];
+
+	if (strcmp(names[0] == NULL ? one : names[0] + 1,
+	           names[1] == NULL ? other : names[1] + 1) != 0)
+		return false;
+	return folder_of(one, folders[0]) == 0 && folder_of(other, folders[1]) == 0 &&
+	       stat(folders[0], &at[0]) == 0 && stat(folders[1], &at[1]) == 0 &&
+	       at[0].st_dev == at[1].st_dev && at[0].st_ino == at[1].st_ino;
 }
 
 int

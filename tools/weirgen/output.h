@@ -20,10 +20,14 @@ struct weir_output {
 
 /*
  * Whether a path can be written to: -EINVAL where it is the input (a file that is read, or NULL) or
- * a link, or another -errno, with one line in error. Returns 0 otherwise.
+ * a link, or another -errno, as where there is no such folder, with one line in error. Returns 0
+ * otherwise.
  */
 int weir_output_check(const char *path, const char *input, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+
+/* Whether two paths, however written, are the same name in the same folder. */
+bool weir_output_same(const char *one, const char *other);
 
 /* Opens a file for writing. Returns 0, or -errno as weir_output_check does. */
 int weir_output_open(const char *path, const char *input, struct weir_output *output, char *error,

@@ -515,7 +515,10 @@ def test_bad_input(folder, content, line):
 def test_what_was_missed(page):
     """Nothing is said to hold by frames that were not seen, nor by none."""
     assert "frames were missed" in page(receive={**RECEIVE, "port_missed": 7})
-    assert "nothing came" in page(receive={**RECEIVE, "frames": 0})
+    text = page(receive={**RECEIVE, "frames": 0})
+    assert '<span class="unjudged">nothing came</span>' in text and text.count(", nothing came</text>") == 2
+    assert ('<li><span class="unjudged">unjudged</span> rates: 0 of 1 limits were held in every window; 1 could not be judged: '
+            "nothing came</li>") in text
 
 
 @pytest.mark.parametrize("change, cause", [

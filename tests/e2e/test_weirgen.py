@@ -456,6 +456,14 @@ def test_outputs(folder):
     assert write("--write", "/dev/null").returncode == 0 and Path("/dev/null").is_char_device()
 
 
+@pytest.mark.parametrize("limit, status", [("1 Mbit/s + 1 KB", 1), ("1 Mbit/s", 0)])
+def test_nothing_came(limit, status):
+    """A receiver at the wrong place has seen no limit held."""
+    done = subprocess.run([WEIRGEN, "receive", "--port", "net_ring0", "--duration", "50 ms", "--quiet", "--limit", limit],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (status, "weirgen: no frame arrived: no limit was judged\n" if status else "")
+
+
 def test_nobody_reads(folder):
     """Who reads its lines may go: what was asked for in files is finished and whole, and it is told."""
     path, result, output = folder / "p.yaml", folder / "sent.json", folder / "came.pcapng"

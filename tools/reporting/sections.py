@@ -164,8 +164,8 @@ def receive_shares(item: Input, prefix: str) -> list[Bar]:
         slack = limit["excess_bytes"] - limit["excess_at_least_bytes"]
         bar = share_bar(f"{prefix}most above {quantity(rate, RATES)} x time in any window, of the burst",
                         limit["excess_bytes"], burst, slack)
-        unsure = limit_verdict(limit, item.data)[0] == "unjudged"
-        out.append(bar._replace(colour=chart.UNSURE, text=f"{bar.text}, could not be judged") if unsure else bar)
+        kind, word = limit_verdict(limit, item.data)
+        out.append(bar._replace(colour=chart.UNSURE, text=f"{bar.text}, {word}") if kind == "unjudged" else bar)
         for window in item.data["windows"]:
             most = rate * window["window_ns"] / 8e9 + burst
             out.append(share_bar(f"{prefix}busiest {quantity(window['window_ns'], NANOSECONDS)}, of "
@@ -209,7 +209,7 @@ def limit_verdict(limit: dict, data: dict) -> tuple[str, str]:
     if data.get("port_missed", 0) > 0:
         return "fail", "frames were missed"
     if data["frames"] == 0:
-        return "skip", "nothing came"
+        return "unjudged", "nothing came"
     if limit["excess_bytes"] > limit["burst_bytes"]:
         return "unjudged", "could not be judged"  # the receiver can't say how much of it was its own stall
     return "pass", "held"
@@ -220,11 +220,12 @@ def mbit(bit_s: float) -> str:
 
 
 def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
-    points, rows, kinds = [], [], []
+    points, rows, kinds, words = [], [], [], []
     for item in inputs:
         for limit in item.data["limits"]:
             kind, word = limit_verdict(limit, item.data)
             kinds.append(kind)
+            words.append(word)
             most, measured = limit["rate_bit_s"], item.data["rate_bit_s"]
             if measured > 0:
                 points.append((most, measured, str(len(rows) + 1)))
@@ -248,10 +249,12 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
     failed, judged = kinds.count("fail"), len(kinds) - kinds.count("skip")
     if judged == 0:
         return [], "".join(parts)
-    unsure = kinds.count("unjudged")
-    kind = "fail" if failed else "unjudged" if unsure else "pass"
+    idle = words.count("nothing came")
+    unsure = kinds.count("unjudged") - idle
+    kind = "fail" if failed else "unjudged" if unsure + idle else "pass"
     text = f"rates: {kinds.count('pass')} of {judged} limits were held in every window"
     text += f"; {unsure} could not be judged: the receiver was kept from its CPU" if unsure else ""
+    text += f"; {idle} could not be judged: nothing came" if idle else ""
     return [(kind, kind, text)], "".join(parts)
 
 

@@ -340,6 +340,10 @@ judge(struct weir_listen *listen, const struct weir_options *options)
 		if (judge_limit(listen, limit, &excess) != WEIR_EXIT_OK)
 			status = WEIR_EXIT_FAILED;
 	}
+	/* Most likely it listens at the wrong place. */
+	if (judged && missed == 0 && atomic_load(&listen->counts.frames) == 0)
+		status =
+		    weir_command_fail(WEIR_EXIT_FAILED, "no frame arrived: no limit was judged");
 	if (judged && missed > 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED,
 		                           "%" PRIu64 " frames were missed: what holds without "

@@ -205,12 +205,13 @@ def test_attacks_that_were_not_chosen(page):
     assert '<li><span class="pass">pass</span> red team: 1 of 4 attacks were held; not run: S12, S2, S&lt;5&gt;</li>' in text
 
 
-@pytest.mark.parametrize("witness, trust", [
-    ("none", ", as long as nobody puts an older copy of the ledger back: there is no witness"), ("tpm", ""),
-    ("file", ", as long as nobody puts older copies of the ledger and of its witness, a file, back together")])
-def test_what_survival_rests_on(page, witness, trust):
+@pytest.mark.parametrize("witness, beside, trust", [
+    ("file", True, ", as long as nobody puts an older copy of the ledger back: its witness lies in the same folder"),
+    ("none", False, ", as long as nobody puts an older copy of the ledger back: there is no witness"), ("tpm", False, ""),
+    ("file", False, ", as long as nobody puts older copies of the ledger and of its witness, a file, back together")])
+def test_what_survival_rests_on(page, witness, beside, trust):
     """A pass says in the same line what the ledger's word rests on."""
-    text = page(plan={**PLAN, "survives": True, "witness": witness})
+    text = page(plan={**PLAN, "survives": True, "witness": witness, "witness_beside_ledger": beside})
     assert f"<li><span class=\"pass\">pass</span> policy p.yaml: frontier, 3.4 TB, compressed 16 times, survives 90 d{trust}</li>" in text
     assert ("All this holds as long as" in text) == (trust != "")
     assert "does not survive 90 d</li>" in page(plan={**PLAN, "witness": witness})

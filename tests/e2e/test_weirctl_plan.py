@@ -139,6 +139,8 @@ def test_witness_in_a_file(ctl, folder, path, said):
     policy = folder / "file.yaml"
     policy.write_text((POLICIES / "campus.yaml").read_text().replace("/mnt/witness/campus-gate", path))
     assert f"All this holds as long as nobody {said}" in ctl("plan", policy).stdout
+    told = json.loads(ctl("--json", "plan", policy).stdout)
+    assert told["witness"] == "file" and told["witness_beside_ledger"] == ("in the same folder" in said)
 
 
 def test_all_worked_policies():

@@ -99,7 +99,7 @@ KINDS = {
         "fastest?": {"kept": RATE, "missed": Maybe(RATE), "unpaced_bit_s": Maybe(Positive)},
     },
     "weirctl.plan": {
-        "file": str, "witness?": str, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,
+        "file": str, "witness?": str, "witness_beside_ledger?": bool, "ok": bool, "survives": bool, "needs_bytes": Positive, "could_leave_bytes": Count,
         "asset": {"name": str, "weights_bytes": Positive, "compression": Positive, "survive_s": Positive,
                   "accept_risk": Maybe(str), "assumed": bool},
         "paths": [{"kind": str, "name": Maybe(str), "attackers": [ATTACKER]}],

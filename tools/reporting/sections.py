@@ -492,6 +492,7 @@ def apart(first: float, second: float) -> tuple[str, str]:
 
 
 TRUST = {"none": "as long as nobody puts an older copy of the ledger back: there is no witness",
+         "beside": "as long as nobody puts an older copy of the ledger back: its witness lies in the same folder",
          "file": "as long as nobody puts older copies of the ledger and of its witness, a file, back together"}
 
 
@@ -504,7 +505,7 @@ def draw_plan(inputs: list[Input]) -> tuple[list[Verdict], str]:
                f"{number(asset['compression'])} times, {'survives' if data['survives'] else 'does not survive'} {survive}"
         risk = asset["accept_risk"]
         kind = "pass" if data["survives"] else "skip" if risk else "fail"
-        trust = TRUST.get(data.get("witness", ""))
+        trust = TRUST.get("beside" if data.get("witness_beside_ledger") else data.get("witness", ""))
         verdicts.append((kind, {"pass": "pass", "skip": "risk accepted", "fail": "fail"}[kind],
                          f"{text}, {trust}" if trust and data["survives"] else text))
         attackers = data["paths"][0]["attackers"] if data["paths"] else []

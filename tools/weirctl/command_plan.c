@@ -98,6 +98,18 @@ weir_plan_bursts(const struct weir_plan_report *report)
 	return sum;
 }
 
+bool
+weir_plan_witness_beside(const struct weir_config_appliance *appliance)
+{
+	const char *ledger = strrchr(appliance->ledger, '/');
+	const char *witness = strrchr(appliance->witness_path, '/');
+	size_t length = ledger == NULL ? 0 : (size_t)(ledger - appliance->ledger);
+
+	return appliance->witness == WEIR_WITNESS_FILE && ledger != NULL && witness != NULL &&
+	       (size_t)(witness - appliance->witness_path) == length &&
+	       strncmp(appliance->ledger, appliance->witness_path, length) == 0;
+}
+
 enum weir_exit
 weir_command_plan(const struct weir_options *options)
 {

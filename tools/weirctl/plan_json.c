@@ -250,6 +250,8 @@ weir_plan_json(const struct weir_plan_report *report)
 	    (double)report->leaves_bytes / (double)own->need_bytes));
 
 	free(file);
+	set(json, "witness_beside_ledger",
+	    json_boolean(weir_plan_witness_beside(&report->config->appliance)));
 	set(json, "paths", paths_json(report));
 	set(json, "limits", limits_json(report));
 	set(json, "largest", largest_json(report));

@@ -46,6 +46,9 @@ json_t *weir_plan_json(const struct weir_plan_report *report);
 uint32_t weir_plan_windows(const struct weir_plan_report *report,
                            uint64_t windows_ns[WEIR_CAPS_MAX + 1]);
 
+/* Whether the witness is a file that whoever puts back the ledger's folder puts back with it. */
+bool weir_plan_witness_beside(const struct weir_config_appliance *appliance);
+
 /* Sum of the bursts of all classes that rules use. */
 uint64_t weir_plan_bursts(const struct weir_plan_report *report);
 

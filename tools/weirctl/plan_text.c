@@ -190,19 +190,6 @@ print_verdict(const struct weir_plan_report *report)
 		printf("RISK ACCEPTED, says the policy: %s\n", asset->accept_risk);
 }
 
-/* A file that whoever puts back the ledger's folder puts back with it. */
-static bool
-beside_ledger(const struct weir_config_appliance *appliance)
-{
-	const char *ledger = strrchr(appliance->ledger, '/');
-	const char *witness = strrchr(appliance->witness_path, '/');
-	size_t length = ledger == NULL ? 0 : (size_t)(ledger - appliance->ledger);
-
-	return ledger != NULL && witness != NULL &&
-	       (size_t)(witness - appliance->witness_path) == length &&
-	       strncmp(appliance->ledger, appliance->witness_path, length) == 0;
-}
-
 /* Whom the answer trusts not to put back what was charged before. A TPM trusts nobody with that. */
 static void
 print_trust(const struct weir_config_appliance *appliance)
@@ -210,7 +197,7 @@ print_trust(const struct weir_config_appliance *appliance)
 	if (appliance->witness == WEIR_WITNESS_NONE)
 		printf("All this holds as long as nobody puts an older copy of the ledger back: "
 		       "there is no witness\n");
-	else if (appliance->witness == WEIR_WITNESS_FILE && beside_ledger(appliance))
+	else if (weir_plan_witness_beside(appliance))
 		printf("All this holds as long as nobody puts an older copy of the ledger back: "
 		       "its witness lies in the same folder\n");
 	else if (appliance->witness == WEIR_WITNESS_FILE)

@@ -91,6 +91,31 @@ def test_verdicts(ground, tmp_path):
         assert (told["verdict"], told["why"]) == (verdict, why)
 
 
+def test_commit(tool, tmp_path):
+    """The evidence names no commit that the program was not built from."""
+    def git(*arguments: str) -> str:
+        return laboratory.run("git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments).stdout.strip()
+
+    build, source = tmp_path / "build", tmp_path / "source"
+    build.mkdir()
+    (tmp_path / "meson.build").touch()
+    (tmp_path / ".gitignore").write_text("build\n")
+    (build / "build.ninja").write_text("rule copy\n  command = cp $in $out\nbuild weir: copy ../source\n")
+    found = []
+    git("init", "-q")
+    for text, makes, commits in (("one", True, True), ("two", True, False), ("two", False, True), ("three", False, True),
+                                 ("three", True, False)):
+        if not source.exists() or source.read_text() != text:
+            source.write_text(text)
+        if makes:
+            laboratory.run("ninja", "-C", build)
+        if commits:
+            git("add", ".")
+            git("commit", "-q", "-m", text)
+        found.append(tool.commit_of(build / "weir").replace(git("rev-parse", "HEAD"), "HEAD"))
+    assert found == ["HEAD", "HEAD-dirty", "HEAD", "HEAD-stale", "HEAD"]
+
+
 @pytest.mark.parametrize("verdicts, status, line", [
     (["pass", "skip"], 0, "1 passed, 0 failed, 0 unjudged"), (["pass", "unjudged"], 1, "1 passed, 0 failed, 1 unjudged"),
     (["pass", "fail"], 1, "1 passed, 1 failed, 0 unjudged"), (["skip"], 1, "0 passed, 0 failed, 0 unjudged")])

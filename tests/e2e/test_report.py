@@ -302,6 +302,13 @@ def test_over_is_red(page):
         changed["scenarios"][0]["measured"].update(worst_window_excess_bytes=excess, late_stamps_ns=late_ns)
         return len(re.findall(f'<rect [^>]*fill="{chart.ALARM}"', page(redteam=changed)))
     assert [red(5_000_000, 0), red(5_000_001, 0), red(5_000_001, 1_000_000)] == [0, 2, 0]
+    # Two caps of 1 MB, of which no one is exceeded, are no cap that is.
+    def red_caps(ever):
+        changed = copy.deepcopy(REDTEAM)
+        changed["scenarios"] = [{**changed["scenarios"][0], "asked": {"cap_bytes": 1_000_000},
+                                 "measured": {"received_bytes": 1_900_000, "bytes_by_cap": {"ever": ever, "hour": 900_000}}}]
+        return len(re.findall(f'<rect [^>]*fill="{chart.ALARM}"', page(redteam=changed)))
+    assert [red_caps(1_000_000), red_caps(1_000_001)] == [0, 2]
     held = copy.deepcopy(RECEIVE)
     held["limits"][0]["excess_at_least_bytes"] = 64_001
     assert "rates: 0 of 1 limits were held" in page(receive=held)

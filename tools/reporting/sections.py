@@ -148,11 +148,18 @@ def redteam_shares(item: Input, prefix: str) -> tuple[list[Bar], list[Bar]]:
             if whole(measured.get(key)) and whole(asked.get(of)) and asked[of] >= 1:
                 windows.append(share_bar(f"{prefix}{scenario['id']}: {text}", measured[key], asked[of], slack))
         cap = next((asked[key] for key in CAP_KEYS if whole(asked.get(key)) and asked[key] >= 1), None)
-        got = measured.get("received_bytes")
-        got = sum(got.values()) if isinstance(got, dict) and all(map(whole, got.values())) else got
-        if cap is not None and whole(got):
-            caps.append(share_bar(f"{prefix}{scenario['id']}: all that arrived, of the cap", got, cap))
+        if cap is not None:
+            caps += [share_bar(f"{prefix}{scenario['id']}: {text}", got, cap) for text, got in arrived_of_caps(measured)]
     return windows, caps
+
+
+def arrived_of_caps(measured: dict) -> list[tuple[str, float]]:
+    """What it is, and bytes: each by itself where each had such a cap of its own."""
+    got, each = measured.get("received_bytes"), measured.get("bytes_by_cap")
+    if isinstance(each, dict) and each and all(map(whole, each.values())):
+        return [(f"all that arrived of {name}, of its cap", value) for name, value in each.items()]
+    got = sum(got.values()) if isinstance(got, dict) and all(map(whole, got.values())) else got
+    return [("all that arrived, of the cap", got)] if whole(got) else []
 
 
 def receive_shares(item: Input, prefix: str) -> list[Bar]:

@@ -38,6 +38,20 @@ def test_usage():
         assert wrong[0] != "--seed" or f"\ntools/redteam: error: --seed {wrong[1]}: expected 0 to " in done.stderr, done.stderr
 
 
+def test_usage_of_a_weir_that_is_given(tmp_path):
+    """One line says what of it is wrong, before anything is attacked."""
+    missing = tmp_path / "read.sock"
+    for wrong, line in ((["--source", "999.0.0.1"], "argument --source: 999.0.0.1: expected an IPv4 address"),
+                        (["--destination", "fd77::2"], "argument --destination: fd77::2: expected an IPv4 address"),
+                        (["--source-mac", "02:00"], "argument --source-mac: 02:00: expected a MAC address"),
+                        (["--inside", "nowhere:lo"], "--inside nowhere:lo: no such interface"),
+                        (["--outside", "nothing0"], "--outside nothing0: no such interface"),
+                        ([], f"--socket {missing}: No such file or directory")):
+        done = redteam("--inside", "lo", "--outside", "lo", "--socket", missing, *wrong)
+        assert done.returncode == 2 and not done.stdout, wrong
+        assert re.fullmatch(rf"tools/redteam: (error: )?{re.escape(line)}", done.stderr.splitlines()[-1]), done.stderr
+
+
 @pytest.fixture(name="ground")
 def fixture_ground():
     sys.path.insert(0, str(laboratory.REPOSITORY / "tests/redteam"))

@@ -505,6 +505,11 @@ def test_standard_output_is_lost(folder, arguments, where, cause):
     (["send"], "weirgen: send: expected PROFILE.yaml behind it"),
     (["send", "x.yaml"], "weirgen: send: expected --port DEVICE (see weirgen help send)"),
     (["send", "/nonexistent.yaml", "--write", "x"], "weirgen: /nonexistent.yaml: No such file or directory"),
+    *[(["send", "x.yaml", "--write", "x", *other], f"weirgen: {other[0]}: expected no --write beside it") for other in (
+        ["--fast"], ["--catch-up", "1 s"], ["--mtu", "9000"], ["--worker", "1"], ["--control", "0"], ["--pages", "huge"])],
+    *[(["replay", "x.pcap", "--port", "net_null0", *one, *other], f"weirgen: {one[0]}: expected no {other[0]} beside it")
+      for one, other in ((["--speed", "2x"], ["--rate", "1 Mbit/s"]), (["--speed", "2x"], ["--fast"]),
+                         (["--rate", "1 Mbit/s"], ["--fast"]))],
     (["receive", "--port", "net_null0", "--fast"],
      "weirgen: --fast: receive does not take it (see weirgen help receive)"),
     (["receive", "--port", "net_null0", "--limit", "5"],

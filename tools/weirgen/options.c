@@ -82,6 +82,13 @@ static const struct {
 
 #define N_KNOWN (sizeof(known) / sizeof(known[0]))
 
+/* Of which one would be ignored beside the other. */
+static const int apart[][2] = {
+    {OPTION_FAST, OPTION_WRITE},   {OPTION_CATCH_UP, OPTION_WRITE}, {OPTION_MTU, OPTION_WRITE},
+    {OPTION_WORKER, OPTION_WRITE}, {OPTION_CONTROL, OPTION_WRITE},  {OPTION_PAGES, OPTION_WRITE},
+    {OPTION_SPEED, OPTION_RATE},   {OPTION_SPEED, OPTION_FAST},     {OPTION_RATE, OPTION_FAST},
+};
+
 /* "--NAME VALUE: expected ..." Returns the status of bad usage. */
 static enum weir_exit
 bad_value(const char *name, const char *value, const char *expected)
@@ -333,6 +340,15 @@ take_option(int code, struct weir_options *options)
 	return WEIR_EXIT_OK;
 }
 
+static bool
+was_seen(int code, uint64_t seen)
+{
+	for (size_t i = 0; i < N_KNOWN; i++)
+		if (known[i].option.val == code)
+			return (seen >> i & 1) != 0;
+	return false;
+}
+
 /* A command takes some options only: an option that it ignores would be a lie. */
 static enum weir_exit
 check_options(const char *command, uint64_t seen)
@@ -344,6 +360,11 @@ check_options(const char *command, uint64_t seen)
 			return weir_command_fail(WEIR_EXIT_USAGE,
 			                         "--%s: %s does not take it (see weirgen help %s)",
 			                         known[i].option.name, command, command);
+	for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]); i++)
+		if (was_seen(apart[i][0], seen) && was_seen(apart[i][1], seen))
+			return weir_command_fail(WEIR_EXIT_USAGE,
+			                         "--%s: expected no --%s beside it",
+			                         name_of(apart[i][0]), name_of(apart[i][1]));
 	return WEIR_EXIT_OK;
 }
 

@@ -60,9 +60,9 @@ static void
 print_flows(const struct weir_listen *listen, FILE *out)
 {
 	static const struct weir_column columns[] = {
-	    {"FLOW", true},      {"FRAMES", true}, {"LOST", true},    {"TWICE", true},
-	    {"REORDERED", true}, {"STRAY", true},  {"LATENCY", true}, {"P50", true},
-	    {"P99", true},       {"MAX", true},
+	    {"FLOW", true},      {"FRAMES", true}, {"LOST", true},  {"TWICE", true},
+	    {"REORDERED", true}, {"STALE", true},  {"STRAY", true}, {"LATENCY", true},
+	    {"P50", true},       {"P99", true},    {"MAX", true},
 	};
 	uint32_t flows = atomic_load(&listen->counts.flows);
 	struct weir_table *table;
@@ -79,8 +79,9 @@ print_flows(const struct weir_listen *listen, FILE *out)
 		weir_table_cell(table, "%u", i);
 		weir_table_cell(table, "%" PRIu64, track->frames);
 		weir_table_cell(table, "%" PRIu64, weir_track_lost(track));
-		weir_table_cell(table, "%" PRIu64, track->duplicates + track->stale);
+		weir_table_cell(table, "%" PRIu64, track->duplicates);
 		weir_table_cell(table, "%" PRIu64, track->reordered);
+		weir_table_cell(table, "%" PRIu64, track->stale);
 		weir_table_cell(table, "%" PRIu64, track->stray);
 		weir_table_cell(table, "%s", latency_names[track->kind]);
 		weir_table_cell(table, "%s",

@@ -9,6 +9,9 @@
  *	WEIR_SLOW_SYNC_MS  how much longer each sync takes; default 0
  *	WEIR_SLOW_CONTROL  a file with orders, read before each write and sync; to be replaced by
  *	                   rename. May be missing.
+ *	WEIR_SLOW_UNSYNCED a file that gets what a power cut would undo: for each write since the
+ *	                   last sync that went well its offset and how many bytes were there before,
+ *	                   as two 64-bit numbers, and those bytes. One thread writes and syncs.
  *
  * Orders, each in a line, each optional:
  *
@@ -166,6 +169,57 @@ fault_of(const struct orders *orders, const char *call)
 	return error;
 }
 
+static void
+note(int to, const void *data, size_t bytes)
+{
+	if (syscall(SYS_write, to, data, bytes) != (ssize_t)bytes)
+		abort();
+}
+
+/* Before a write: keeps what was there. Read by a descriptor of its own, as theirs may be direct.
+ */
+static void
+keep_older(size_t bytes, off64_t offset)
+{
+	const char *name = getenv("WEIR_SLOW_UNSYNCED");
+	static char older[65536];
+	int64_t head[2] = {offset, 0};
+	struct stat file;
+	int to, from;
+
+	if (name == NULL)
+		return;
+	to = open_file(AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	from = open_file(AT_FDCWD, getenv("WEIR_SLOW_PATH"), O_RDONLY | O_CLOEXEC, 0);
+	if (to < 0 || from < 0 || fstat(from, &file) != 0)
+		abort();
+	if (file.st_size > offset)
+		head[1] =
+		    file.st_size - offset < (int64_t)bytes ? file.st_size - offset : (int64_t)bytes;
+	note(to, head, sizeof(head));
+	for (int64_t left = head[1]; left > 0;) {
+		size_t part = (size_t)left < sizeof(older) ? (size_t)left : sizeof(older);
+
+		if (syscall(SYS_pread64, from, older, part, offset + head[1] - left) !=
+		    (ssize_t)part)
+			abort();
+		note(to, older, part);
+		left -= (int64_t)part;
+	}
+	(void)syscall(SYS_close, to);
+	(void)syscall(SYS_close, from);
+}
+
+/* After a sync that went well: nothing can be undone any more. */
+static void
+forget_older(void)
+{
+	const char *name = getenv("WEIR_SLOW_UNSYNCED");
+
+	if (name != NULL)
+		(void)truncate(name, 0);
+}
+
 static ssize_t
 write_at(int fd, const void *data, size_t bytes, off64_t offset)
 {
@@ -180,6 +234,8 @@ write_at(int fd, const void *data, size_t bytes, off64_t offset)
 		errno = error;
 		return -1;
 	}
+	if (is_slow(fd))
+		keep_older(bytes, offset);
 	return syscall(SYS_pwrite64, fd, data, bytes, offset);
 }
 
@@ -202,7 +258,10 @@ sync_slowly(int fd, long number)
 		errno = error;
 		return -1;
 	}
-	return (int)syscall(number, fd);
+	if (syscall(number, fd) != 0)
+		return -1;
+	forget_older();
+	return 0;
 }
 
 /* ---- what is put in place of the C library's ---- */

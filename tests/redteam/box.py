@@ -8,52 +8,111 @@ import signal
 import struct
 import time
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 import ground
 import lab as laboratory
+import ledger_reader
 from ground import Run, Unjudged, Watch, scenario, sized
 from traffic import FLOOD_FRAME, LARGEST, ONE_LINK, policy_of
 
 YEAR_NS = 365 * 24 * 3600 * 1_000_000_000
 
 
-@scenario("S4", "kill -9 again and again, with a large burst", "no byte over the cap; no burst after a start",
-          "it kills it four times or more, and uses up its cap for ever")
-def kills(run: Run) -> None:
-    """A bucket or a cap that a crash refills would show here.
+CUT_SYNC_MS, CUT_AFTER_S, CUT_SYNCS = 300, 0.25, 3  # a disk so slow that the power goes amid a sync, of the first few
 
-    The burst is ten seconds of the rate, so that the time which a start takes earns little beside it. Of two classes
-    one has a cap for ever, one a window's: what is done about a crash need not be the same for both.
+
+def granted_on_disk(run: Run, content: bytes) -> dict[str, int]:
+    """What each budget may have sent by a ledger, which is read by nothing of Weir's."""
+    found = ledger_reader.File(content, ledger_reader.Key(run.folder / "ledger.key"))
+    if found.refused:
+        raise ValueError(found.refused)
+    return {budget["name"]: budget["granted_bytes"] for budget in found.told()["budgets"]}
+
+
+def is_ahead(run: Run, watch: Watch, disk: laboratory.SlowDisk) -> bool:
+    """Whether more has left than the disk has, as far as can be seen of one that is written meanwhile."""
+    try:
+        return run.came(watch) * LARGEST > granted_on_disk(run, disk.durable()).get("total", 0) + LARGEST
+    except ValueError:
+        return False
+
+
+def cut_power(run: Run, watch: Watch, disk: laboratory.SlowDisk, at_caps: Callable[[], bool]) -> dict[str, int]:
+    """Amid a sync: one in which more has left than the disk has, if there is any. What each budget was granted by it."""
+    disk.order(sync_ms=CUT_SYNC_MS)
+    for _ in range(CUT_SYNCS):
+        run.until(lambda: disk.syncing() or at_caps(), "a write that waits for its sync")
+        time.sleep(CUT_AFTER_S)
+        if is_ahead(run, watch, disk):
+            break
+        time.sleep(CUT_SYNC_MS / 1000 - CUT_AFTER_S)
+    run.until(lambda: disk.syncing() or at_caps(), "a write that waits for its sync")
+    run.weir.kill()
+    run.happens("power cut")
+    disk.cut()
+    disk.order()
+    try:
+        return granted_on_disk(run, disk.ledger.read_bytes())
+    except ValueError as error:
+        run.must(False, f"power cut: the ledger outlives it: {error}")
+        raise Unjudged("nothing can go on with that ledger") from error
+
+
+class Kills(NamedTuple):
+    """What S4 asks for. Of two classes one has a cap for ever, one a window's: what is done about a crash need not
+    be the same for both."""
+
+    rate: int
+    burst: int
+    grant: int
+    count: int  # before the caps are used up; each second one is a power cut
+    cap: int
+    classes: dict[str, tuple[str, int]]  # by kind of cap: the name and the port
+
+
+@scenario("S4", "kill -9 and power cuts, with a large burst", "no byte over the cap; no burst after a start",
+          "it kills it five times or more, and uses up its cap for ever")
+def kills(run: Run) -> None:
+    """A bucket or a cap that a crash refills would show here, and so would what left before it was durable.
+
+    The burst is ten seconds of the rate, so that the time which a start takes earns little beside it.
     """
-    rate, burst, grant, count = 4_000_000, 5_000_000, 50_000, 3 if run.scale == 1 else 6 * run.scale
-    cap = LARGEST * 200 * (count + 1)
-    kinds = {"for ever": ("ever", 9000), "in an hour": ("hour", 9001)}
+    count = 4 if run.scale == 1 else 6 * run.scale
+    plan = Kills(4_000_000, 5_000_000, 50_000, count, LARGEST * 200 * (count + 1),
+                 {"for ever": ("ever", 9000), "in an hour": ("hour", 9001)})
     run.lab.pair()
     policy = ground.small(policy_of(
         run, ONE_LINK,
-        ["name: total, caps: [{limit: 1 TB}]", f"name: ever, parent: total, caps: [{{limit: {cap} B}}]",
-         f"name: hour, parent: total, caps: [{{limit: {cap} B, per: 1 h}}, {{limit: 1 TB}}]"],
-        [f"name: {name}, budget: {name}, rate: {rate} bit/s, burst: {burst} B, excess: drop" for name, _ in kinds.values()],
-        [f"link: internet, protocol: udp, destination_ports: {port}, class: {name}" for name, port in kinds.values()],
-        f"  grant_min: 10 kB\n  grant_max: {grant} B\n"))
+        ["name: total, caps: [{limit: 1 TB}]", f"name: ever, parent: total, caps: [{{limit: {plan.cap} B}}]",
+         f"name: hour, parent: total, caps: [{{limit: {plan.cap} B, per: 1 h}}, {{limit: 1 TB}}]"],
+        [f"name: {name}, budget: {name}, rate: {plan.rate} bit/s, burst: {plan.burst} B, excess: drop"
+         for name, _ in plan.classes.values()],
+        [f"link: internet, protocol: udp, destination_ports: {port}, class: {name}" for name, port in plan.classes.values()],
+        f"  grant_min: 10 kB\n  grant_max: {plan.grant} B\n"))
     run.lab.commission(policy)
     watch = Watch(run, wire="out0")
-    floods = [run.flood(rate=20 * rate, bytes=FLOOD_FRAME, port=port) for _, port in kinds.values()]
+    floods = [run.flood(rate=20 * plan.rate, bytes=FLOOD_FRAME, port=port) for _, port in plan.classes.values()]
     launches: list[int] = []
+    disk, cuts = laboratory.SlowDisk(run.folder, run.folder / "ledger", power=True), {}
 
     def launch() -> None:
         launches.append(run.happens("start"))
-        run.start(policy, commission=False)
+        run.start(policy, commission=False, env=disk.env)
 
     def at_caps() -> bool:
         budgets = run.weir.status()["budgets"]
-        return all(laboratory.named(budgets, name)["caps"][0]["remaining_bytes"] < LARGEST for name, _ in kinds.values())
+        return all(laboratory.named(budgets, name)["caps"][0]["remaining_bytes"] < LARGEST
+                   for name, _ in plan.classes.values())
 
-    for _ in range(count):
+    for number in range(count):
         before = run.came(watch)
         launch()
         run.until(lambda: run.came(watch) >= before + 20 or at_caps(), "frames that arrive")
         time.sleep(run.random.uniform(0.05, 0.35))
+        if number % 2 == 1:
+            cuts[len(launches)] = cut_power(run, watch, disk, at_caps)  # by the start that follows
+            continue
         run.weir.kill()
         run.happens("kill -9")
     launch()
@@ -67,30 +126,52 @@ def kills(run: Run) -> None:
     for flood in floods:
         flood.end()
     frames, ended = watch.frames(), run.now()
+    for number, granted in cuts.items():
+        must_be_durable(run, plan, [frame for frame in frames if frame.ns < launches[number]], granted)
+    judge_lives(run, plan, watch, frames, budgets, [*launches, ended])
+    run.asks(f"{count + 1 - len(cuts)} kills, {len(cuts)} power cuts; burst {sized(plan.burst)}, a cap for ever and one in an "
+             f"hour of {plan.cap} B each", kills=count + 1 - len(cuts), power_cuts=len(cuts), burst_bytes=plan.burst,
+             cap_bytes=plan.cap, rate_bit_s=plan.rate, grant_bytes=plan.grant)
+
+
+def of_class(plan: Kills, name: str, frames: list[laboratory.Frame]) -> list[laboratory.Frame]:
+    port, = (port for known, port in plan.classes.values() if known == name)
+    return [frame for frame in frames if frame.data[36:38] == port.to_bytes(2, "big")]
+
+
+def must_be_durable(run: Run, plan: Kills, frames: list[laboratory.Frame], granted: dict[str, int]) -> None:
+    """frames: all until the power was cut."""
+    arrived = {"total": frames, **{name: of_class(plan, name, frames) for name, _ in plan.classes.values()}}
+    for name, own in arrived.items():
+        came, durable = sum(frame.wire for frame in own), granted.get(name, 0)
+        run.must(came <= durable, f"power cut: {name}: {came} B had arrived, at most the {durable} B granted on the disk")
+        run.measured.setdefault("granted_not_arrived_at_cuts_bytes", []).append(durable - came)
+
+
+def judge_lives(run: Run, plan: Kills, watch: Watch, frames: list[laboratory.Frame], budgets: list[dict],
+                lives: list[int]) -> None:
+    """budgets: as charged in the end. lives: when each start was, and the end of all."""
     # A bucket is no older than its process, and empty at first: no more than rate x age has left.
-    allowed, got, early = rate / 8e9 * watch.allowance_ns + LARGEST, {}, {}
-    for kind, (name, port) in kinds.items():
-        own = [frame for frame in frames if frame.data[36:38] == port.to_bytes(2, "big")]
-        spent = laboratory.named(budgets, name)["charged_wire_bytes"]
+    allowed, got, early, charged = plan.rate / 8e9 * watch.allowance_ns + LARGEST, {}, {}, {}
+    for kind, (name, _) in plan.classes.items():
+        own = of_class(plan, name, frames)
+        charged[name] = laboratory.named(budgets, name)["charged_wire_bytes"]
         came = got[name] = sum(frame.wire for frame in own)
-        worst = early[name] = max(worst_after(own, launched, until, rate)
-                                  for launched, until in zip(launches, launches[1:] + [ended]))
+        worst = early[name] = max(worst_after(own, launched, until, plan.rate) for launched, until in zip(lives, lives[1:]))
         run.must(worst <= allowed,
                  f"{name}: no start gives a burst: at most {worst:.0f} B above rate x age, {allowed:.0f} B allowed")
-        run.must(came <= cap, f"{name}: {came} B arrived in {len(launches)} lives, at most the cap of {cap} B {kind}")
-        run.must(came >= cap - (count + 1) * 3 * (grant + LARGEST),
+        run.must(came <= plan.cap, f"{name}: {came} B arrived in {len(lives) - 1} lives, at most the cap of {plan.cap} B {kind}")
+        run.must(came >= plan.cap - (plan.count + 1) * 3 * (plan.grant + LARGEST),
                  f"{name}: {came} B arrived: no kill costs more than its grants")
-        late = sum(frame.wire for frame in own if frame.ns >= launches[-1])
+        late = sum(frame.wire for frame in own if frame.ns >= lives[-2])
         run.must(late == 0, f"{name}: {late} B arrived after a start with the cap used up")
-        run.must_keep_rate(watch, own, rate, burst, f"{name}: ")
-        run.must(came <= spent, f"{name}: {came} B arrived, at most the {spent} B charged")
-        run.plot(f"arrived, of a cap {kind}", own, cap)
-    run.asks(f"{count + 1} kills; burst {sized(burst)}, a cap for ever and one in an hour of {cap} B each", kills=count + 1,
-             burst_bytes=burst, cap_bytes=cap, rate_bit_s=rate, grant_bytes=grant, late_after_start_bytes=round(allowed))
+        run.must_keep_rate(watch, own, plan.rate, plan.burst, f"{name}: ")
+        run.must(came <= charged[name], f"{name}: {came} B arrived, at most the {charged[name]} B charged")
+        run.plot(f"arrived, of a cap {kind}", own, plan.cap)
+    run.asked["late_after_start_bytes"] = round(allowed)
     run.finds(f"{' + '.join(map(str, got.values()))} B; after a start at most {max(0, *early.values()):.0f} B early",
               received_bytes=sum(got.values()), bytes_by_cap=got,
-              forfeited_bytes=sum(laboratory.named(budgets, name)["charged_wire_bytes"] - each for name, each in got.items()),
-              worst_after_start_bytes=round(max(early.values())))
+              forfeited_bytes=sum(charged.values()) - sum(got.values()), worst_after_start_bytes=round(max(early.values())))
 
 
 def worst_after(frames: list[laboratory.Frame], launched: int, ended: int, rate_bit_s: int) -> float:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tools/redteam itself: its verdicts and evidence, a Weir that is given, what it leaves. The scenarios run in tools/check."""
 
+import hashlib
 import importlib.machinery
 import importlib.util
 import json
@@ -208,6 +209,31 @@ def test_what_is_hidden_is_read_again(ground, tmp_path, change, verdict, why):
     assert told["verdict"] == verdict and re.search(why, told["why"]), told
 
 
+def test_digests_of_all_policies(ground, tmp_path):
+    """The evidence names each policy that was in force, and none that was refused."""
+    class Weir:
+        answers = [200, 409, 200, 200]
+
+        def request(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+            assert (method, path) == ("POST", "/v1/policy") and body
+            return self.answers.pop(0), b"so"
+
+        def ended_by_itself(self) -> bool:
+            return False
+
+    def attack(run) -> None:
+        run.weir = Weir()
+        run.enter("first")
+        run.must([run.apply(text) for text in (b"one", b"two", b"three", b"one")] ==
+                 [(200, "so"), (409, "so"), (200, "so"), (200, "so")], "answers are handed on")
+
+    told, _ = ground.fight(ground.Scenario("S1", "some", "all", attack, ""), tmp_path, 1, 1, None)
+    digests = ["first", *(hashlib.blake2b(text, digest_size=32).hexdigest() for text in (b"one", b"three"))]
+    assert (told["verdict"], told["policy_digests"]) == ("pass", digests)
+    assert ground.digest_of([told, {"policy_digests": []}]) == hashlib.blake2b(
+        "\n".join(sorted(digests)).encode(), digest_size=32).hexdigest()
+
+
 def test_a_weir_that_is_given(pair):
     """Attacked from the hosts beside it; it runs on as before, and its evidence is whole."""
     policy = pair.pair_policy("20 Mbit/s", "64 KB", "drop", caps="{limit: 40 MB}")
@@ -220,7 +246,10 @@ def test_a_weir_that_is_given(pair):
     assert done.stdout.endswith("redteam: 3 passed, 0 failed, 0 unjudged\n")
     told = json.loads(path.read_text())
     assert (told["kind"], told["seed"], told["policy_digest"]) == ("redteam", 7, digest)
+    assert digest == hashlib.blake2b(policy.read_bytes(), digest_size=32).hexdigest()
     assert told["weir"] == {"version": weir.status()["version"], "commit": None} and told["weir"]["version"]
+    assert told["machine"] == {"dpdk": laboratory.run("pkg-config", "--modversion", "libdpdk").stdout.strip(),
+                               "kernel": os.uname().release}
     assert told["counts"] == {"pass": 3, "fail": 0, "skip": 1, "unjudged": 0}
     assert {one["id"]: one["verdict"] for one in told["scenarios"]} == {"S1": "pass", "S4": "skip", "S6": "pass", "S9": "pass"}
     # What nobody chose is named, so that nobody takes four for all.

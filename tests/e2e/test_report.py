@@ -25,7 +25,8 @@ import chart  # noqa: E402
 import evidence  # noqa: E402
 
 REDTEAM = {
-    "kind": "redteam", "weir": {"version": "0.1.0", "commit": None}, "policy_digest": "ab" * 32, "seed": 7,
+    "kind": "redteam", "weir": {"version": "0.1.0", "commit": None}, "machine": {"dpdk": "22.11.11", "kernel": "6.1.0"},
+    "policy_digest": "ab" * 32, "seed": 7,
     "started": "2026-01-01T00:00:00+00:00", "scenarios": [
         {"id": "S4", "name": "kill -9 <again> & again", "verdict": "pass", "why": "", "seconds": 8.5,
          "asked": {"kills": 2, "burst_bytes": 5_000_000, "cap_bytes": 8_796_000, "rate_bit_s": 50_000_000},
@@ -292,6 +293,11 @@ def test_nested_figures(page):
     assert shown[-3] == f"numbers: {', '.join(map(str, range(500, 540)))}, and 60 more"
     assert shown[-2] == f"word: {'W' * 400}" and str(shown[-1]).count("W") == 90
     assert re.search(r"td\.w \{[^}]*overflow-wrap: anywhere", text)
+
+
+def test_versions(page):
+    for old, told in ((set(), "weir 0.1.0, DPDK 22.11.11, kernel 6.1.0, seed 7, "), ({"machine"}, "weir 0.1.0, seed 7, ")):
+        assert told in page(redteam={key: value for key, value in REDTEAM.items() if key not in old})
 
 
 def test_over_is_red(page):

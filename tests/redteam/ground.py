@@ -191,7 +191,8 @@ class Run:
         self.notes: list[str] = []
         self.series: list[dict] = []
         self.events: list[dict] = []
-        self.digest: str | None = None
+        self.digest: str | None = None  # of the policy that its Weir began with
+        self.digests: list[str] = []  # of all that were in force, in the order of their first time
         self.lost_share = 0.0  # of its time, for want of a CPU
         self.started_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
@@ -273,6 +274,18 @@ class Run:
     def learn(self) -> None:
         status = self.weir.status()
         Run.version, self.digest = status["version"], status["policy"]["digest"]
+        self.enter(self.digest)
+
+    def enter(self, digest: str) -> None:
+        if digest not in self.digests:
+            self.digests.append(digest)
+
+    def apply(self, policy: bytes) -> tuple[int, str]:
+        """The answer's code and text."""
+        code, answer = self.weir.request("POST", "/v1/policy", policy)
+        if code == 200:
+            self.enter(hashlib.blake2b(policy, digest_size=32).hexdigest())
+        return code, answer.decode()
 
     def addresses(self) -> dict:
         """Of the frames of a flood."""
@@ -407,14 +420,15 @@ class Run:
     def evidence(self, verdict: str, why: str, seconds: float) -> dict:
         return {"id": self.scenario.id, "name": self.scenario.name, "holds": self.scenario.holds, "verdict": verdict,
                 "why": why, "seconds": round(seconds, 2), "asked": self.asked, "measured": self.measured,
-                "checks": self.held + len(self.failed), "policy_digest": self.digest, "series": self.series,
+                "checks": self.held + len(self.failed), "policy_digest": self.digest,
+                "policy_digests": self.digests, "series": self.series,
                 "events": self.events}
 
 
 def bare(item: Scenario, verdict: str, why: str) -> dict:
     """The evidence of one that has left none."""
     return {"id": item.id, "name": item.name, "holds": item.holds, "verdict": verdict, "why": why, "seconds": 0.0, "asked": {},
-            "measured": {}, "checks": 0, "policy_digest": None, "series": [], "events": []}
+            "measured": {}, "checks": 0, "policy_digest": None, "policy_digests": [], "series": [], "events": []}
 
 
 def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | None) -> tuple[dict, Run | None]:
@@ -446,7 +460,7 @@ def fight(item: Scenario, folder: Path, seed: int, scale: int, given: Given | No
 
 def digest_of(scenarios: list[dict]) -> str | None:
     """One for all policies of a run; the policy's own where there was only one."""
-    digests = sorted({one["policy_digest"] for one in scenarios if one["policy_digest"]})
+    digests = sorted({digest for one in scenarios for digest in one["policy_digests"]})
     if len(digests) <= 1:
         return digests[0] if digests else None
     return hashlib.blake2b("\n".join(digests).encode(), digest_size=32).hexdigest()

@@ -125,9 +125,9 @@ def displace(run: Run) -> None:
 def starve(run: Run, own: Path) -> dict | None:
     """What all share is used up, as by a class that has no cap of its own. The alarm for those who starve."""
     last = events(run)[-1]["number"]
-    code, answer = run.weir.request("POST", "/v1/policy", own.read_bytes().replace(b"900 GB", b"1 B"))
+    code, answer = run.apply(own.read_bytes().replace(b"900 GB", b"1 B"))
     if code != 200:
-        raise Unjudged(f"the cap can't be lowered: {answer.decode()}")
+        raise Unjudged(f"the cap can't be lowered: {answer}")
     run.happens("the shared budget is used up")
     flood = run.flood(rate=4_000_000, bytes=CHAT_FRAME, port=443)
     alarm = wait_event(run, "class_starved", after=last)
@@ -156,6 +156,8 @@ except (PermissionError, ConnectionResetError, BrokenPipeError):
 print(answer.split()[1].decode() if answer else "refused")
 """
 STRANGER = 64003
+BURST = 64_000  # of S12's class
+AGAIN, AGAIN_BIT_S = 9, 8_000_000
 
 
 def as_stranger(path: Path, request: str, body: bytes = b"") -> str:
@@ -167,11 +169,12 @@ def as_stranger(path: Path, request: str, body: bytes = b"") -> str:
     return done.stdout.decode().strip()
 
 
-def tree(run: Run, leaf: str, cap: int, leaf_cap: int, rate: str = "50 Mbit/s", root: str = "total"):
+def tree(run: Run, leaf: str, cap: int, leaf_cap: int, rate: str = "50 Mbit/s", root: str = "total", name: str = "bulk"):
+    """name: of the class."""
     return ground.small(policy_of(
         run, ONE_LINK, [f"name: {root}, caps: [{{limit: {cap} B}}]", f"name: {leaf}, parent: {root}, caps: [{{limit: {leaf_cap} B}}]"],
-        [f"name: bulk, budget: {leaf}, rate: {rate}, burst: 64 KB, excess: drop"], ["class: bulk"],
-        "  control_users: [64001]\n", name=f"{root}-{leaf}.yaml"))
+        [f"name: {name}, budget: {leaf}, rate: {rate}, burst: {BURST} B, excess: drop"], [f"class: {name}"],
+        "  control_users: [64001]\n", name=f"{root}-{leaf}-{name}.yaml"))
 
 
 @scenario("S12", "policy abuse by a local user: loosen, rename, re-add, race", "refused and recorded; no charge comes back")
@@ -193,13 +196,16 @@ def policy(run: Run) -> None:
     denied = [event for event in events(run) if event["kind"] == "access_denied"]
     run.must(bool(denied) and str(STRANGER) in denied[0]["message"], f"the log names who tried: {denied[:1]}")
 
-    watch = Watch(run)
+    watch = Watch(run, wire="out0")
     flood = run.flood(rate=100_000_000, bytes=FLOOD_FRAME)
+    began, ended = again(run, own, cap, leaf_cap)
     names = rename(run, cap, leaf_cap, watch)
     wins = race(run, own)
     flood.end()
     run.must(wins >= 1, f"{wins} of the racing policies were put in force, one after the other")
     frames = watch.frames()
+    worst = run.must_keep_rate(watch, [frame for frame in frames if began <= frame.ns < ended], AGAIN_BIT_S, BURST,
+                               f"{AGAIN} policies one after the other: ")
     got = [sum(frame.wire for frame in frames if begun <= frame.ns < ended)
            for begun, ended in zip([0, *names], [*names, run.now()])]
     for each, name in zip(got, ("leaf", "other")):
@@ -210,9 +216,30 @@ def policy(run: Run) -> None:
     run.must_exhaust(received, cap, LARGEST, "the root's cap")
     run.must(received == run.charged(), f"{received} B arrived, {run.charged()} B charged")
     run.note("not built yet: signatures (see S12s)")
-    run.asks(f"root {cap} B, leaf {leaf_cap} B; {len(asked)} tries, 3 names, races", cap_bytes=cap, leaf_bytes=leaf_cap)
-    run.finds(f"{len(denied)} denials recorded; {' + '.join(map(str, got))} B by name; {received} B", received_bytes=received,
-              bytes_by_name=got, answers=asked, races_won=wins)
+    run.asks(f"root {cap} B, leaf {leaf_cap} B; {len(asked)} tries, {AGAIN} policies in a row, 3 names, races", cap_bytes=cap,
+             leaf_bytes=leaf_cap, rate_bit_s=AGAIN_BIT_S, burst_bytes=BURST)
+    run.finds(f"{len(denied)} denials recorded; {' + '.join(map(str, got))} B by name; {received} B; worst window "
+              f"+{worst:.0f} B", received_bytes=received, bytes_by_name=got, answers=asked, races_won=wins,
+              worst_window_excess_bytes=round(worst), late_stamps_ns=round(watch.allowance_ns))
+
+
+def again(run: Run, own: Path, cap: int, leaf_cap: int) -> tuple[int, int]:
+    """The same policy again and again, then with another name for the class, under a flood: none brings a burst.
+
+    Returns from when until when the lower rate was in force.
+    """
+    slow = [tree(run, "leaf", cap, leaf_cap, f"{AGAIN_BIT_S} bit/s", name=name).read_bytes() for name in ("bulk", "more")]
+    begun = 0
+    for number in range(AGAIN):
+        # In turn: as it was, and the class by another name.
+        code, answer = run.apply(slow[number // 2 % 2])
+        if code != 200:
+            raise Unjudged(f"it can't be applied again: {answer}")
+        time.sleep(0.02)
+        begun = begun or run.happens("a lower rate, applied again and again")
+    ended = run.happens("the old rate again")
+    run.must(run.apply(own.read_bytes())[0] == 200, "the first policy can be put back")
+    return begun, ended
 
 
 def rename(run: Run, cap: int, leaf_cap: int, watch: Watch) -> list[int]:
@@ -226,9 +253,9 @@ def rename(run: Run, cap: int, leaf_cap: int, watch: Watch) -> list[int]:
         run.silent(watch, 0.3)
 
     def apply(path: Path, wanted: int) -> str:
-        code, answer = run.weir.request("POST", "/v1/policy", path.read_bytes())
-        run.must(code == wanted, f"{path.name}: answered {code}, expected {wanted}: {answer.decode().strip()}")
-        return answer.decode()
+        code, answer = run.apply(path.read_bytes())
+        run.must(code == wanted, f"{path.name}: answered {code}, expected {wanted}: {answer.strip()}")
+        return answer
 
     spend("leaf")
     renamed = run.happens("leaf is used up; renamed")
@@ -253,7 +280,7 @@ def race(run: Run, own: Path) -> int:
 
     def apply(text: bytes) -> None:
         with contextlib.suppress(OSError):
-            answers.put(run.weir.request("POST", "/v1/policy", text)[0])
+            answers.put(run.apply(text)[0])
 
     threads = [threading.Thread(target=apply, args=(text,)) for text in texts for _ in range(2)]
     for thread in threads:
@@ -418,7 +445,8 @@ def employees(run: Run) -> None:
     part = own // LARGEST // 2 * LARGEST
     run.start(policy_of(
         run, [("inference-internet", "in0", "out0"), ("inference-employees", "in1", "out1")],
-        [f"name: total, caps: [{{limit: {total} B}}]", "name: api, parent: total",
+        # The total has a window: a parent's window holds its children as its cap for ever does in S8.
+        [f"name: total, caps: [{{limit: {total} B, per: 1 h}}, {{limit: 1 TB}}]", "name: api, parent: total",
          f"name: employees, parent: total, caps: [{{limit: {own} B}}]",
          f"name: logs, parent: employees, caps: [{{limit: {part} B}}]", "name: notebooks, parent: employees"],
         ["name: api, budget: api, rate: 10 Mbit/s, burst: 64 KB, backlog: 100 ms",
@@ -450,9 +478,12 @@ def employees(run: Run) -> None:
         flood.end()
     flood = laboratory.Flood(run.lab, "datacenter", "dc0", rate=20_000_000, bytes=FLOOD_FRAME, seconds=600, port=443)
     run.happens("the API sends all that is left")
-    run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < LARGEST, "the total")
-    run.silent(out, 0.3)
+    # Or more than the total, with time to see by how much.
+    run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < LARGEST or out.arrived()[1] + side.arrived()[1] > total,
+              "the total")
+    time.sleep(0.3)
     flood.end()
+    run.silent(out, 0.3)
     api_frames, bulk_frames = out.frames(), side.frames()
     status = run.weir.status()
     budget = {item["name"]: item["charged_wire_bytes"] for item in status["budgets"]}
@@ -467,6 +498,6 @@ def employees(run: Run) -> None:
     run.must_exhaust(got["api"] + side_bytes, total, LARGEST, "the total")
     sent, arrived = must_be_whole(run, turns, api_frames, "the API")
     run.plot("to the employees", bulk_frames, own)
-    run.asks(f"employees {own} B of {total} B; 160 Mbit/s offered", employees_bytes=own, total_bytes=total, logs_bytes=part)
+    run.asks(f"employees {own} B of {total} B in an hour; 160 Mbit/s offered", employees_bytes=own, total_bytes=total, logs_bytes=part)
     run.finds(f"employees {side_bytes} B, logs {got['logs']} B; API {arrived} of {sent} frames",
               received_bytes=got, api_received=arrived, api_sent=sent)

@@ -173,14 +173,14 @@ def sessions(run: Run) -> None:
               received_frames=len(frames), received_sessions=sources, grown=grown)
 
 
-@scenario("S5", "data in the options of ACKs, under a download", "ACK bytes are charged")
+@scenario("S5", "data in the options of ACKs, under a download", "ACK bytes are charged, and keep to the rate")
 def acks(run: Run) -> None:
     """The download is what everyone looks at; its acknowledgements carry 40 bytes each the other way."""
     sender, each = packets.Sender(run.given), laboratory.wire_bytes(14 + 20 + 60)
-    cap = each * 6000 * run.scale
-    run.meet(lambda: run.lab.pair_policy("20 Mbit/s", "64 KB", caps=f"{{limit: {cap} B}}",
+    rate, burst, cap = 20_000_000, 64_000, each * 6000 * run.scale
+    run.meet(lambda: run.lab.pair_policy(f"{rate} bit/s", f"{burst} B", caps=f"{{limit: {cap} B}}",
                                          rule="{link: internet, protocol: tcp}"))
-    before, watch = run.weir.status(), Watch(run, snap=200)
+    before, watch = run.weir.status(), Watch(run, wire="out0", snap=200)
     download = None if run.given else laboratory.Flood(
         run.lab, "internet", "net0", rate=60_000_000, bytes=FLOOD_FRAME, seconds=600, source=packets.DESTINATION,
         destination=packets.SOURCE)
@@ -205,6 +205,9 @@ def acks(run: Run) -> None:
     run.must(got == each * len(frames), f"each ACK takes {each} B")
     if not run.given:
         run.must_exhaust(got, cap, each)
+        worst = run.must_keep_rate(watch, frames, rate, burst)
+        run.asked.update(rate_bit_s=rate, burst_bytes=burst)
+        run.measured.update(worst_window_excess_bytes=round(worst), late_stamps_ns=round(watch.allowance_ns))
     run.must_be_charged(got, run.root(after)["charged_wire_bytes"] - run.root(before)["charged_wire_bytes"])
     run.asks(f"ACKs with 38 B of data, {each} B each; cap {cap} B", cap_bytes=cap, ack_wire_bytes=each)
     run.finds(f"{got} B of ACKs with {sized(carried)} inside", received_bytes=got, carried_bytes=carried)
@@ -342,9 +345,20 @@ def judge_carriers(run: Run, signs: list[Sign], frames: list[laboratory.Frame], 
               possible_bits=round(possible), bound_bits=bound, seconds=round(seconds, 3))
 
 
-@scenario("S8", "split over links and classes, each under its own limit", "the total above all holds")
+SHARED_BIT_S, SHARED_BURST, SHARED_PORT = 10_000_000, 64_000, 9002
+SPLIT_LATE_NS = 50_000_000  # of stamps by three captures, none of them dated
+
+
+def is_shared(frame: laboratory.Frame) -> bool:
+    return frame.data[36:38] == SHARED_PORT.to_bytes(2, "big")
+
+
+@scenario("S8", "split over links and classes, each under its own limit", "the total above all holds, and a class its rate")
 def split(run: Run) -> None:
-    """Each way out stays within its own limits; together they would carry more than the total."""
+    """Each way out stays within its own limits; together they would carry more than the total.
+
+    One class leaves by all links: it has one rate over all of them, not one on each.
+    """
     hosts = [("internet", "net0"), ("partner", "par0"), ("backup", "bak0")]
     for number, (host, interface) in enumerate(hosts):
         run.lab.wire("datacenter", f"dc{number}", f"in{number}")
@@ -353,14 +367,16 @@ def split(run: Run) -> None:
     names = [f"{host}-{kind}" for host, _ in hosts for kind in ("bulk", "chat")]
     run.start(policy_of(
         run, [(host, f"in{number}", f"out{number}") for number, (host, _) in enumerate(hosts)],
-        [f"name: total, caps: [{{limit: {total} B}}]"]
+        [f"name: total, caps: [{{limit: {total} B}}]", "name: shared, parent: total"]
         + [f"name: {host}, parent: total, caps: [{{limit: {own} B}}]" for host, _ in hosts],
-        [f"name: {name}, budget: {name.partition('-')[0]}, rate: 30 Mbit/s, burst: 64 KB, excess: drop" for name in names],
+        [f"name: {name}, budget: {name.partition('-')[0]}, rate: 30 Mbit/s, burst: 64 KB, excess: drop" for name in names]
+        + [f"name: shared, budget: shared, rate: {SHARED_BIT_S} bit/s, burst: {SHARED_BURST} B, excess: drop"],
         [f"link: {name.partition('-')[0]}, protocol: udp, destination_ports: {9000 if 'bulk' in name else 9001}, class: {name}"
-         for name in names]))
+         for name in names] + [f"protocol: udp, destination_ports: {SHARED_PORT}, class: shared"]))
     watches = [Watch(run, host, interface) for number, (host, interface) in enumerate(hosts)]
-    floods = [laboratory.Flood(run.lab, "datacenter", f"dc{number}", rate=50_000_000, bytes=FLOOD_FRAME, seconds=600, port=port)
-              for number in range(len(hosts)) for port in (9000, 9001)]
+    floods = [laboratory.Flood(run.lab, "datacenter", f"dc{number}", rate=rate, bytes=FLOOD_FRAME, seconds=600, port=port)
+              for number in range(len(hosts))
+              for port, rate in ((9000, 50_000_000), (9001, 50_000_000), (SHARED_PORT, 2 * SHARED_BIT_S))]
     run.happens("all begin")
     run.until(lambda: run.root()["caps"][0]["remaining_bytes"] < LARGEST, "the total's cap")
     for watch in watches:
@@ -368,23 +384,36 @@ def split(run: Run) -> None:
     for flood in floods:
         flood.end()
     taken = [watch.frames() for watch in watches]
-    got = [sum(frame.wire for frame in frames) for frames in taken]
-    together = sorted((frame for frames in taken for frame in frames), key=lambda frame: frame.ns)
-    status = run.weir.status()
-    run.must_exhaust(sum(got), total, LARGEST, "the total")
-    for (host, _), each in zip(hosts, got):
-        run.must(each <= own, f"{host}: {each} B arrived, at most its own {own} B")
-        charged = laboratory.named(status["budgets"], host)["charged_wire_bytes"]
-        run.must(charged == each, f"{host}: {charged} B charged, {each} B arrived")
-    if sum(each > total // 10 for each in got) < 2:
-        raise Unjudged(f"only one way out was used: {got}")
-    run.must_be_charged(sum(got), run.charged())
-    run.plot("all together", together, total)
+    got = judge_split(run, watches, dict(zip((host for host, _ in hosts), taken)), total, own)
     for (host, _), frames in zip(hosts, taken):
         run.plot(host, frames, own)
-    run.asks(f"total {total} B over {len(hosts)} links of {own} B", total_bytes=total, own_bytes=own, links=len(hosts),
-             classes=len(names))
-    run.finds(f"{sum(got)} B: {' + '.join(str(each) for each in got)}", received_bytes=sum(got), bytes_by_link=got)
+    run.asks(f"total {total} B over {len(hosts)} links of {own} B; a class of {SHARED_BIT_S / 1e6:g} Mbit/s on all of them",
+             total_bytes=total, own_bytes=own, links=len(hosts), classes=len(names) + 1, shared_bit_s=SHARED_BIT_S)
+    run.finds(f"{sum(got.values())} B: {' + '.join(map(str, got.values()))}", received_bytes=sum(got.values()),
+              bytes_by_budget=got)
+
+
+def judge_split(run: Run, watches: list[Watch], taken: dict[str, list[laboratory.Frame]], total: int,
+                own: int) -> dict[str, int]:
+    """Bytes by budget: of each link's own classes, and of the one that all links share."""
+    together = sorted((frame for frames in taken.values() for frame in frames), key=lambda frame: frame.ns)
+    shared = list(filter(is_shared, together))
+    got = {host: sum(frame.wire for frame in frames if not is_shared(frame)) for host, frames in taken.items()}
+    ways = [host for host, each in got.items() if each > total // 10]
+    got["shared"] = sum(frame.wire for frame in shared)
+    budgets = run.weir.status()["budgets"]
+    run.must_exhaust(sum(got.values()), total, LARGEST, "the total")
+    for name, each in got.items():
+        run.must(name == "shared" or each <= own, f"{name}: {each} B arrived, at most its own {own} B")
+        charged = laboratory.named(budgets, name)["charged_wire_bytes"]
+        run.must(charged == each, f"{name}: {charged} B charged, {each} B arrived")
+    watches[0].allowance_ns = SPLIT_LATE_NS
+    run.must_keep_rate(watches[0], shared, SHARED_BIT_S, SHARED_BURST, "the class of all links: ")
+    if len(ways) < 2 or sum(any(map(is_shared, frames)) for frames in taken.values()) < 2:
+        raise Unjudged(f"only one way out was used: {got}")
+    run.must_be_charged(sum(got.values()), run.charged())
+    run.plot("all together", together, total)
+    return got
 
 
 # Ways out that a sensible policy has, and the frames above that may take them.
@@ -408,9 +437,9 @@ def around(run: Run) -> None:
     for turn in ("as it is",) if run.given else ("a policy that knows three", "a policy that lets all out"):
         if turn == "a policy that lets all out":
             wide = ground.small(policies([*known, "class: rest"], "wide.yaml")).read_bytes()
-            code, answer = run.weir.request("POST", "/v1/policy", wide)
+            code, answer = run.apply(wide)
             if code != 200:
-                raise Unjudged(f"the second policy was refused: {answer.decode()}")
+                raise Unjudged(f"the second policy was refused: {answer}")
         before, watch = run.weir.status(), Watch(run, snap=1600)
         sent, _ = run.flood_of(stream, frames=len(stream), rate=2_000_000).result(60)
         run.silent(watch)

@@ -59,8 +59,8 @@ RATE = {"asked_bit_s": Positive, "frame_bytes": Positive, "sent_frames": Count, 
         "measured_bit_s": Positive, "error": float, "verdict": str}
 KINDS = {
     "redteam": {
-        "weir": {"version": Maybe(str), "commit": Maybe(str)}, "policy_digest": Maybe(str), "seed": Count,
-        "started": str, "scenarios": [SCENARIO], "not_chosen?": [str],
+        "weir": {"version": Maybe(str), "commit": Maybe(str)}, "machine?": {"dpdk": Maybe(str), "kernel": str},
+        "policy_digest": Maybe(str), "seed": Count, "started": str, "scenarios": [SCENARIO], "not_chosen?": [str],
     },
     "bench": {
         "tsc_hz": Positive, "huge_pages": bool, "burst": Positive, "frame_bytes": Positive, "cpu?": str, "started?": str,

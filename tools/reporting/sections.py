@@ -55,6 +55,8 @@ def redteam_head(item: Input) -> str:
     parts = [f"weir {weir['version'] or 'of unknown version'}"]
     if weir["commit"]:
         parts.append(f"commit {weir['commit']}")
+    machine = item.data.get("machine", {"dpdk": None, "kernel": None})
+    parts += [f"{what} {machine[key]}" for key, what in (("dpdk", "DPDK"), ("kernel", "kernel")) if machine[key]]
     parts += [f"seed {item.data['seed']}", f"started {item.data['started']}"]
     digest = f" Policies: {item.data['policy_digest']}." if item.data["policy_digest"] else ""
     return f'<p class="note">{escape(item.name)}: {escape(", ".join(parts))}.{escape(digest)}</p>'

@@ -529,10 +529,10 @@ def test_bad_input(folder, content, line):
 def test_what_was_missed(page):
     """Nothing is said to hold by frames that were not seen, nor by none."""
     assert "frames were missed" in page(receive={**RECEIVE, "port_missed": 7})
-    text = page(receive={**RECEIVE, "frames": 0})
-    assert '<span class="unjudged">nothing came</span>' in text and text.count(", nothing came</text>") == 2
-    assert ('<li><span class="unjudged">unjudged</span> rates: 0 of 1 limits were held in every window; 1 could not be judged: '
-            "nothing came</li>") in text
+    for change, word, why in (({"frames": 0}, "nothing came", "nothing came"), ({"oversize": 1}, "frames were joined", "offloads had joined frames")):
+        text = page(receive={**RECEIVE, **change})
+        assert f'<span class="unjudged">{word}</span>' in text and text.count(f", {word}</text>") == 2
+        assert f">unjudged</span> rates: 0 of 1 limits were held in every window; 1 could not be judged: {why}</li>" in text
 
 
 @pytest.mark.parametrize("change, cause", [

@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -202,6 +203,32 @@ def test_receive_counts(wire):
     window, = seen["windows"]
     assert 224 <= window["at_least_bytes"] <= window["at_most_bytes"] <= seen["wire_bytes"]
     assert [frame.data for frame in laboratory.read_pcap(converted(wire, captured))] == left
+
+
+@pytest.mark.parametrize("joined_by", ["itself", "others"])
+def test_joined_frames(wire, joined_by):
+    """Offloads make few long frames of many, which the ring's room cuts: no limit is judged by those."""
+    inside, outside = (wire.exec(host) for host in ("box", "internet"))
+    if joined_by == "itself":
+        laboratory.run(*outside, "ethtool", "-K", "net0", "gro", "on")
+    receiver = weirgen(wire, "internet", *RECEIVING, "--quiet", "--count", "5", "--duration", "20 s", "--limit", "1 Gbit/s + 1 MB",
+                       "--json", wire.folder / "result.json", sends=False)
+    if joined_by == "itself":
+        finish(receiver, 2)
+        assert receiver.text() == ("weirgen: net_af_packet0,iface=net0,framecnt=8192: the interface joins frames before they can be "
+                                   "counted: ethtool -K INTERFACE gro off lro off\n")
+        return
+    # As long as the sending end's segments. The receiver sets the MTU when it starts, once.
+    sending = "import socket as s; l = s.socket(s.AF_PACKET, s.SOCK_RAW); l.bind(('out0', 0)); l.send(bytes(12) + b'\\x12\\x34' + bytes(3000))"
+    end = time.monotonic() + 20
+    while receiver.running() and time.monotonic() < end:
+        laboratory.run(*outside, "ip", "link", "set", "net0", "mtu", "9000")
+        laboratory.run(*inside, "ip", "link", "set", "out0", "mtu", "9000")
+        laboratory.run(*inside, sys.executable, "-c", sending, check=False)
+    finish(receiver, 1)
+    oversize = json.loads((wire.folder / "result.json").read_text())["oversize"]
+    assert oversize > 0 and receiver.text() == (f"weirgen: {oversize} frames were longer than the MTU of 1500: offloads have joined "
+                                                "them, and their bytes are not those of the wire\n")
 
 
 def converted(lab, path):

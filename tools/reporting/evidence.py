@@ -78,7 +78,7 @@ KINDS = {
                   "gaps": Table({"deviation_us": float, "largest_us": float})}],
     },
     "weirgen.receive": {
-        "frames": Count, "wire_bytes": Count, "span_ns": Count, "rate_bit_s": Count, "port_missed?": Count,
+        "frames": Count, "wire_bytes": Count, "span_ns": Count, "rate_bit_s": Count, "port_missed?": Count, "oversize?": Count,
         "limits": [{"rate_bit_s": Positive, "burst_bytes": Maybe(Count), "excess_bytes": Count,
                     "excess_at_least_bytes": Count}],
         "windows": [{"window_ns": Positive, "at_least_bytes": Count, "at_most_bytes": Count}],

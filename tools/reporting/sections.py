@@ -209,6 +209,10 @@ def draw_headroom(inputs: list[Input]) -> tuple[list[Verdict], str]:
 # ---- the generator ----
 
 
+NOT_JUDGED = {"could not be judged": "the receiver was kept from its CPU", "nothing came": "nothing came",
+              "frames were joined": "offloads had joined frames"}
+
+
 def limit_verdict(limit: dict, data: dict) -> tuple[str, str]:
     """As weirgen's own exit status."""
     if limit["burst_bytes"] is None:
@@ -219,6 +223,8 @@ def limit_verdict(limit: dict, data: dict) -> tuple[str, str]:
         return "fail", "frames were missed"
     if data["frames"] == 0:
         return "unjudged", "nothing came"
+    if data.get("oversize", 0) > 0:
+        return "unjudged", "frames were joined"
     if limit["excess_bytes"] > limit["burst_bytes"]:
         return "unjudged", "could not be judged"  # the receiver can't say how much of it was its own stall
     return "pass", "held"
@@ -258,12 +264,10 @@ def draw_rates(inputs: list[Input]) -> tuple[list[Verdict], str]:
     failed, judged = kinds.count("fail"), len(kinds) - kinds.count("skip")
     if judged == 0:
         return [], "".join(parts)
-    idle = words.count("nothing came")
-    unsure = kinds.count("unjudged") - idle
-    kind = "fail" if failed else "unjudged" if unsure + idle else "pass"
+    kind = "fail" if failed else "unjudged" if "unjudged" in kinds else "pass"
     text = f"rates: {kinds.count('pass')} of {judged} limits were held in every window"
-    text += f"; {unsure} could not be judged: the receiver was kept from its CPU" if unsure else ""
-    text += f"; {idle} could not be judged: nothing came" if idle else ""
+    for word, why in NOT_JUDGED.items():
+        text += f"; {words.count(word)} could not be judged: {why}" if word in words else ""
     return [(kind, kind, text)], "".join(parts)
 
 

@@ -127,6 +127,9 @@ print_all(struct weir_listen *listen, FILE *out)
 	        weir_format_rate(weir_result_rate(wire, ns)).text);
 	if (missed > 0)
 		fprintf(out, "the port missed %" PRIu64 " frames beside these\n", missed);
+	if (atomic_load(&listen->counts.oversize) > 0)
+		fprintf(out, "%" PRIu64 " of these were longer than the MTU: joined by offloads\n",
+		        atomic_load(&listen->counts.oversize));
 	print_judgement(listen, out);
 	print_flows(listen, out);
 }
@@ -283,14 +286,16 @@ result_json(struct weir_listen *listen, const struct weir_options *options)
 	uint64_t wire = atomic_load(&counts->wire_bytes), ns = span_ns(listen);
 
 	return weir_result_json(json_pack(
-	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "kind",
-	    "weirgen.receive", "frames", (json_int_t)atomic_load(&counts->frames), "frame_bytes",
-	    (json_int_t)atomic_load(&counts->frame_bytes), "wire_bytes", (json_int_t)wire,
-	    "span_ns", (json_int_t)ns, "rate_bit_s", (json_int_t)weir_result_rate(wire, ns),
-	    "stamped", (json_int_t)atomic_load(&counts->stamped), "stamped_other_flows",
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	    "kind", "weirgen.receive", "frames", (json_int_t)atomic_load(&counts->frames),
+	    "frame_bytes", (json_int_t)atomic_load(&counts->frame_bytes), "wire_bytes",
+	    (json_int_t)wire, "span_ns", (json_int_t)ns, "rate_bit_s",
+	    (json_int_t)weir_result_rate(wire, ns), "stamped",
+	    (json_int_t)atomic_load(&counts->stamped), "stamped_other_flows",
 	    (json_int_t)atomic_load(&counts->other_flows), "port_missed",
 	    (json_int_t)port_missed(listen), "capture_missed",
-	    (json_int_t)atomic_load(&counts->capture_missed), "look_max_ns",
+	    (json_int_t)atomic_load(&counts->capture_missed), "oversize",
+	    (json_int_t)atomic_load(&counts->oversize), "look_max_ns",
 	    (json_int_t)weir_clock_ns_from_tsc(clock, atomic_load(&counts->look_max)), "elapsed_ns",
 	    (json_int_t)weir_clock_ns_from_tsc(clock, listen->end_tsc - listen->start_tsc),
 	    "limits", limits_json(listen, options), "windows", windows_json(listen), "flows",
@@ -345,6 +350,13 @@ judge(struct weir_listen *listen, const struct weir_options *options)
 	if (judged && missed == 0 && atomic_load(&listen->counts.frames) == 0)
 		status =
 		    weir_command_fail(WEIR_EXIT_FAILED, "no frame arrived: no limit was judged");
+	if (judged && atomic_load(&listen->counts.oversize) > 0)
+		status = weir_command_fail(
+		    WEIR_EXIT_FAILED,
+		    "%" PRIu64
+		    " frames were longer than the MTU of %u: offloads have joined them, and "
+		    "their bytes are not those of the wire",
+		    atomic_load(&listen->counts.oversize), listen->station->port.config.mtu_bytes);
 	if (judged && missed > 0)
 		status = weir_command_fail(WEIR_EXIT_FAILED,
 		                           "%" PRIu64 " frames were missed: what holds without "
@@ -405,7 +417,13 @@ weir_command_receive(const struct weir_options *options)
 	if (status != WEIR_EXIT_OK)
 		return weir_command_fail(status, "%s", error);
 	weir_listen_make(&station, options, &listen);
-	status = listen_and_tell(&listen, options);
+	if (weir_packet_socket_joins(station.port.interface))
+		status = weir_command_fail(WEIR_EXIT_USAGE,
+		                           "%s: the interface joins frames before they can be "
+		                           "counted: ethtool -K INTERFACE gro off lro off",
+		                           options->device);
+	else
+		status = listen_and_tell(&listen, options);
 	weir_station_close_port(&station);
 	weir_station_finish();
 	return status;

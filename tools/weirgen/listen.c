@@ -24,6 +24,7 @@ weir_listen_make(struct weir_station *station, const struct weir_options *option
 	listen->count = options->count;
 	listen->duration_tsc = weir_clock_tsc_from_ns(&station->clock, options->duration_ns);
 	listen->idle_tsc = weir_clock_tsc_from_ns(&station->clock, options->idle_ns);
+	listen->frame_max = weir_frame_max_bytes(station->port.config.mtu_bytes);
 	listen->clock = weir_stamp_clock();
 	listen->tick_ns_q32 = (uint64_t)(((weir_u128)WEIR_NS_PER_S << 32) / hz);
 	listen->n_limits = options->n_limits;
@@ -85,13 +86,14 @@ take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t 
 {
 	uint64_t empty = look->empty, now = look->now;
 	struct weir_listen_counts *counts = &listen->counts;
-	uint64_t bytes = 0, wire = 0;
+	uint64_t bytes = 0, wire = 0, oversize = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t length = rte_pktmbuf_pkt_len(mbufs[i]);
 
 		bytes += length;
 		wire += weir_wire_bytes(length);
+		oversize += length > listen->frame_max;
 		/* The first segment is enough: a stamp is at the start. */
 		take_stamp(listen, rte_pktmbuf_mtod(mbufs[i], const uint8_t *),
 		           rte_pktmbuf_data_len(mbufs[i]), weir_wire_bytes(length), now);
@@ -105,6 +107,8 @@ take_burst(struct weir_listen *listen, struct rte_mbuf *const mbufs[], uint32_t 
 	weir_tally_set(&counts->last_tsc, now);
 	weir_tally_add(&counts->frame_bytes, bytes);
 	weir_tally_add(&counts->wire_bytes, wire);
+	if (oversize > 0)
+		weir_tally_add(&counts->oversize, oversize);
 	weir_tally_add(&counts->frames, n);
 }
 

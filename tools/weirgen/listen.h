@@ -29,12 +29,14 @@ struct weir_listen_counts {
 	_Atomic uint64_t first_tsc, last_tsc; /* of the looks that found the first and last */
 	_Atomic uint64_t look_max; /* ticks between a look that found frames and the one before */
 	_Atomic uint64_t capture_missed; /* not captured: no room */
+	_Atomic uint64_t oversize;       /* longer than the MTU allows: joined by someone */
 	_Atomic uint32_t flows;          /* one more than the highest flow that was seen */
 };
 
 struct weir_listen {
 	struct weir_station *station;
 	uint64_t count, duration_tsc, idle_tsc; /* 0: no limit */
+	uint32_t frame_max;                     /* bytes of the longest that the MTU allows */
 	uint16_t clock;                         /* weir_stamp_clock */
 	uint64_t tick_ns_q32;                   /* nanoseconds a tick, times 2^32, rounded down */
 	_Atomic uint64_t start_tsc;             /* 0: not yet */

@@ -4,13 +4,49 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
+
+/* A value of an interface's driver, 0 where it has none. */
+static uint32_t
+ask_driver(int fd, const char *name, uint32_t command)
+{
+	struct ethtool_value value = {.cmd = command};
+	struct ifreq request;
+
+	memset(&request, 0, sizeof(request));
+	memcpy(request.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
+	request.ifr_data = (void *)&value;
+	return ioctl(fd, SIOCETHTOOL, &request) == 0 ? value.data : 0;
+}
+
+bool
+weir_packet_socket_joins(unsigned int interface)
+{
+	char name[IF_NAMESIZE];
+	bool joins = false;
+	int fd;
+
+	if (interface == 0 || if_indextoname(interface, name) == NULL)
+		return false;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	joins = ask_driver(fd, name, ETHTOOL_GGRO) != 0 ||
+	        (ask_driver(fd, name, ETHTOOL_GFLAGS) & ETH_FLAG_LRO) != 0;
+	(void)close(fd);
+	return joins;
+}
 
 static bool
 is_bound(int fd, unsigned int interface)

@@ -6,7 +6,14 @@
 #ifndef WEIR_TOOLS_WEIRGEN_PACKET_SOCKET_H
 #define WEIR_TOOLS_WEIRGEN_PACKET_SOCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/*
+ * Whether an interface (its index) joins frames before anyone sees them: what arrives is then fewer
+ * and longer ones, cut to the ring's room. False where it can't be asked.
+ */
+bool weir_packet_socket_joins(unsigned int interface);
 
 /* The socket bound to an interface (its index), or -1. The first where there are several. */
 int weir_packet_socket_find(unsigned int interface) __attribute__((warn_unused_result));

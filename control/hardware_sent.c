@@ -138,6 +138,11 @@ take_up(struct weir_appliance *appliance, struct weir_hardware_port *hardware, u
 	forward =
 	    moved(hardware->raw_frames, frames, (uint64_t)most / SMALLEST_BYTES, &more_frames);
 	forward = moved(hardware->raw_bytes, bytes, (uint64_t)most, &more_bytes) && forward;
+	/* What sets one back sets back both: the other only looks as if it had wrapped round. */
+	if (!forward && frames < hardware->raw_frames)
+		more_frames = frames;
+	if (!forward && bytes < hardware->raw_bytes)
+		more_bytes = bytes;
 	if (!forward && !hardware->may_reset && !hardware->set_back) {
 		hardware->set_back = true;
 		counters_alarm(appliance, hardware,

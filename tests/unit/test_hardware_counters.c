@@ -74,6 +74,38 @@ test_counters_wrap(void)
 	box_free();
 }
 
+/* A start wipes them while one of them was about to wrap round, and it has not. */
+static void
+reset_at(uint64_t frames, uint64_t bytes)
+{
+	box_make();
+	box.stats.opackets = frames;
+	box.stats.obytes = bytes;
+	box_start_well();
+	charge(10);
+	sends(10, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(3), WEIR_PORT_UP);
+	box.up = false;
+	box.restart_resets = true;
+	CU_ASSERT_EQUAL(looks(5), WEIR_PORT_CLEAN);
+	box.up = true;
+	CU_ASSERT_EQUAL(looks(2), WEIR_PORT_UP);
+	charge(5);
+	sends(5, FRAME_BYTES);
+	CU_ASSERT_EQUAL(looks(100), WEIR_PORT_UP);
+	CU_ASSERT_EQUAL(box_events("port_breach", NULL), 0);
+	sends(1, FRAME_BYTES);
+	CU_ASSERT(looks_until_down(2) <= 2);
+	box_free();
+}
+
+static void
+test_counters_reset_near_wrap(void)
+{
+	reset_at(4000000, UINT32_MAX - 20 * FRAME_BYTES);
+	reset_at(UINT32_MAX - 20, UINT32_MAX * UINT64_C(1000));
+}
+
 static void
 start_as(const char *driver, const char *frames, const char *bytes)
 {
@@ -255,6 +287,7 @@ static const struct weir_test tests[] = {
     {"too much, found when the link comes up", test_breach_at_up},
     {"counters that start again, or are not there", test_counters_reset},
     {"counters that wrap round", test_counters_wrap},
+    {"counters that start again where one is about to wrap round", test_counters_reset_near_wrap},
     {"counters of the whole port", test_whole_port},
     {"counters that hide frames", test_counters_hide},
     {"frames that the driver threw away", test_counters_dropped},

@@ -15,11 +15,12 @@
  *      is known. In the same way the sum of all ports is compared with what budgets without a
  *      parent were charged; more stops all ports.
  *      Fewer frames or bytes than are known to have left (but for 4 bytes of each frame, the FCS),
- *      or fewer frames than were charged and the rings have room for: the counters lie, which is an
- *      alarm, too. So it is where the driver doesn't tell what has left, some frames were charged
- *      and none shows. So are counters that were set back while the port ran,
- *      or can't be read: the second time, or after WEIR_HARDWARE_UNREAD_LOOKS looks in a row, the
- *      port is stopped for good. One that wraps round at 32, 40 or 48 bits is no alarm.
+ *      or than were charged and the NIC has room for: the counters lie, which is an alarm, too. (Of
+ *      drivers that count no bytes at all, frames alone.) So it is where the driver doesn't tell
+ *      what has left, some frames were charged and none shows. So are counters that were set back
+ *      while the port ran, or can't be read: the second time, or after WEIR_HARDWARE_UNREAD_LOOKS
+ *      looks in a row, the port is stopped for good. One that wraps round at 32, 40 or 48 bits is
+ *      no alarm.
  *   2. Measured against programmed. See dataplane/departures.h. A queue that is faster than its
  *      limit gets the verdict "fast": an alarm, and the port goes on in software alone, or stops
  *      where the policy says limiter_required.
@@ -51,6 +52,8 @@
  *   ... in short periods        three measurements of 2 s and a look: a warning
  *   counters that hide anything 2 x WEIR_HARDWARE_COUNTERS_NS and a look, once they hide more than
  *                               leaves in that time
+ *   ... if nobody tells what    the same, once they hide more than that and what the NIC has room
+ *       has left                for: its rings full of the largest frames, and 16,384 more
  *   ... all frames, if nobody   WEIR_HARDWARE_STUCK_NS after the eighth was charged, what two
  *       tells what has left     largest frames take at the slowest limit, and two looks
  *   a stuck queue               WEIR_HARDWARE_STUCK_NS, what two largest frames take at its limit,

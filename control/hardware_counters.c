@@ -72,26 +72,44 @@ tell_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardwar
 	hardware->hides = hides;
 }
 
+/* What had left a while ago, and what was charged by then and the rings have no room for. */
+static struct weir_hardware_counts
+due_by_now(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
+{
+	uint64_t frame_bytes = weir_config_largest_frame(appliance->config);
+	uint64_t dropped = weir_sat_sub(hardware->raw_errors, hardware->base_errors);
+	uint64_t most = holds(appliance, hardware) + dropped;
+	struct weir_hardware_counts due = hardware->past_done, charged = hardware->past_charged;
+
+	due.frames = RTE_MAX(due.frames, weir_sat_sub(charged.frames, most));
+	/* Some count no bytes at all (net_null, net_ring). */
+	if (hardware->raw_bytes == 0)
+		return due;
+	/* As a driver counts that leaves the FCS out. */
+	charged.wire_bytes -= RTE_ETHER_CRC_LEN * charged.frames;
+	due.wire_bytes =
+	    RTE_MAX(due.wire_bytes, weir_sat_sub(charged.wire_bytes, most * frame_bytes));
+	return due;
+}
+
 /* What had left a while ago must show by now, and so must what the rings have no room for. */
 static void
 check_hiding(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
-             uint64_t charged)
+             struct weir_hardware_counts charged)
 {
 	uint64_t now_ns = appliance->hardware->now_ns;
-	uint64_t dropped = weir_sat_sub(hardware->raw_errors, hardware->base_errors), most;
-	struct weir_hardware_counts due = hardware->past_done, done;
+	struct weir_hardware_counts done;
 
 	if (hardware->past_ns != 0 && now_ns - hardware->past_ns < WEIR_HARDWARE_COUNTERS_NS)
 		return;
-	most = holds(appliance, hardware) + dropped;
-	due.frames = RTE_MAX(due.frames, weir_sat_sub(hardware->past_charged_frames, most));
 	if (hardware->past_ns != 0)
-		tell_hiding(appliance, hardware, due);
+		tell_hiding(appliance, hardware, due_by_now(appliance, hardware));
 	done = read_done(appliance, hardware);
 	hardware->past_done.frames = done.frames - hardware->base_done.frames;
 	hardware->past_done.wire_bytes =
 	    weir_sat_sub(done.wire_bytes, hardware->base_done.wire_bytes);
-	hardware->past_charged_frames = charged - hardware->base_charged.frames;
+	hardware->past_charged.frames = charged.frames - hardware->base_charged.frames;
+	hardware->past_charged.wire_bytes = charged.wire_bytes - hardware->base_charged.wire_bytes;
 	hardware->past_ns = now_ns;
 }
 
@@ -154,8 +172,8 @@ weir_hardware_base_counters(const struct weir_appliance *appliance,
 
 void
 weir_hardware_check_counters(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
-                             uint64_t charged)
+                             struct weir_hardware_counts charged)
 {
 	check_hiding(appliance, hardware, charged);
-	check_still(appliance, hardware, charged);
+	check_still(appliance, hardware, charged.frames);
 }

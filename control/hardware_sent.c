@@ -458,7 +458,7 @@ read_one(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 	hardware->comparing = true;
 	settle_lost(appliance, hardware, charged);
 	if (appliance->port_watch[hardware->index].state == WEIR_PORT_UP)
-		weir_hardware_check_counters(appliance, hardware, charged.frames);
+		weir_hardware_check_counters(appliance, hardware, charged);
 	return true;
 }
 

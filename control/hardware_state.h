@@ -169,8 +169,9 @@ struct weir_hardware_port {
 	uint64_t raw_errors,
 	    base_errors; /* frames that the driver has thrown away; at programming */
 	/* What must show when this is over: done, or charged and more than rings hold. */
-	struct weir_hardware_counts past_done; /* since base; without the FCS */
-	uint64_t past_charged_frames, past_ns; /* likewise; 0 ns: not yet */
+	struct weir_hardware_counts past_done;    /* since base; without the FCS */
+	struct weir_hardware_counts past_charged; /* since base */
+	uint64_t past_ns;                         /* 0: not yet */
 	/* Where departures are not told: the counters do not move, though frames are charged. */
 	bool still;
 	uint64_t still_shown;              /* sent or thrown away, when they last moved ... */
@@ -325,8 +326,9 @@ bool weir_hardware_all_left(struct weir_appliance *appliance, struct weir_hardwa
 void weir_hardware_base_counters(const struct weir_appliance *appliance,
                                  struct weir_hardware_port *hardware);
 
-/* Alarms where what the counters show is too little. charged: frames, read before the counters. */
+/* Alarms where what the counters show is too little. charged: read before the counters. */
 void weir_hardware_check_counters(struct weir_appliance *appliance,
-                                  struct weir_hardware_port *hardware, uint64_t charged);
+                                  struct weir_hardware_port *hardware,
+                                  struct weir_hardware_counts charged);
 
 #endif

@@ -291,6 +291,33 @@ test_hide(void)
 	weir_hwsim_finish(&sim);
 }
 
+/*
+ * All frames are counted, and of each a third of its bytes. Nobody tells what has left, but the NIC
+ * has no room for what is missing soon.
+ */
+static void
+test_hide_bytes(void)
+{
+	const uint64_t frames_ms = 4 * 90 * MBIT / 8 / 1000 / FULL;
+	uint64_t begin_ns;
+
+	open_box(cnxk, false);
+	for (uint32_t i = 0; i < CLASSES; i++)
+		offer(i, 90 * MBIT);
+	weir_hwsim_run(&sim, 500 * MS);
+	begin_ns = sim.now_ns;
+	while (!sim.hardware->hides && sim.now_ns - begin_ns < 5 * WEIR_NS_PER_S &&
+	       sim.error[0] == '\0') {
+		sim.outside->cheat.count_bytes -= (int64_t)(frames_ms * FULL * 2 / 3);
+		weir_hwsim_run(&sim, MS);
+	}
+	printf("    after %" PRIu64 " ms\n", (sim.now_ns - begin_ns) / MS);
+	CU_ASSERT_TRUE(sim.hardware->hides);
+	CU_ASSERT_EQUAL(sim.alarms, 1);
+	CU_ASSERT_FALSE(sim.hardware->set_back || sim.hardware->breached);
+	weir_hwsim_finish(&sim);
+}
+
 /* Worker 1 is in a round and stays there, while time passes. */
 static void
 hang(uint64_t ns)
@@ -420,6 +447,7 @@ static const struct weir_test tests[] = {
     {"counters that are set back", test_counters_back},
     {"counters that can't be read", test_unreadable},
     {"counters that stand still", test_hide},
+    {"counters that hide bytes, and nobody tells", test_hide_bytes},
     {"limits that can't be measured", test_unmeasured},
     {"all stands still, and nobody tells", test_still},
 };

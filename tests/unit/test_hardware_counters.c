@@ -231,6 +231,24 @@ test_counters_hide_bytes(void)
 	box_free();
 }
 
+/* Where nobody tells what has left, bytes that the NIC has no room for; but some count none at all.
+ */
+static void
+test_counters_no_bytes(void)
+{
+	for (uint32_t counted_bytes = 0; counted_bytes < 2; counted_bytes++) {
+		box_make();
+		box.completions = false;
+		box_start_well();
+		CU_ASSERT_EQUAL(looks(1), WEIR_PORT_UP);
+		charge(200000);
+		sends(200000, counted_bytes);
+		CU_ASSERT_EQUAL(looks(30), WEIR_PORT_UP);
+		CU_ASSERT_EQUAL(box_events("port_counters", NULL), counted_bytes);
+		box_free();
+	}
+}
+
 /* Drivers take 4 B for each frame off bytes that they read before the frames: 4 less for a while.
  */
 static void
@@ -292,6 +310,7 @@ static const struct weir_test tests[] = {
     {"counters that hide frames", test_counters_hide},
     {"frames that the driver threw away", test_counters_dropped},
     {"counters that hide bytes", test_counters_hide_bytes},
+    {"counters that hide bytes, and nobody tells what has left", test_counters_no_bytes},
 };
 
 int

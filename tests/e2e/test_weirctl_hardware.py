@@ -65,6 +65,26 @@ def test_text(ctl, serve):
     assert server.requests[0][:2] == ("GET", "/v1/hardware")
 
 
+def test_changing(ctl, serve):
+    """Queues are shown as they are, not as the policy has it: that is said."""
+    hardware = copy.deepcopy(HARDWARE)
+    hardware["ports"][0]["changing"] = True
+    serve(answer(hardware))
+    assert ctl("hardware").stdout == TEXT.replace("63 queues\n", """63 queues
+out0: in hardware: a new policy's limits wait until its queues are empty; below are those of before
+""")
+
+
+@pytest.mark.parametrize("passed, dropped, shown", [
+    (1000, 7, "1.01 Gbit/s for the port; frames let through: 1000, dropped: 7"),
+    (None, None, "1.01 Gbit/s for the port; it can't be read")])
+def test_meter(ctl, serve, passed, dropped, shown):
+    hardware = copy.deepcopy(HARDWARE)
+    hardware["ports"][0]["meter"] = {"rate_bit_s": 1010000000, "passed_frames": passed, "dropped_frames": dropped}
+    serve(answer(hardware))
+    assert ctl("hardware").stdout == TEXT.replace("63 queues\n", f"63 queues\nout0: its meter: {shown}\n")
+
+
 def test_json(ctl, serve):
     serve(answer(HARDWARE))
     done = ctl("--json", "hardware")
@@ -85,7 +105,7 @@ def test_alarm(ctl, serve, arguments, where):
 @pytest.mark.parametrize("key, value", [
     ("name", None), ("alarm", "no"), ("sent_frames", -1), ("charged_frames", None), ("queues", {}),
     ("quirks", [{}]), ("queues", [{"queue": 1}]), ("queues", [queue(1, [7], 1, 1, 1, 0, "held")]),
-    ("verdict", 3), ("test", 3), ("queues", [queue(1, [], 1, 1, 1, 0, "held", 3)])])
+    ("verdict", 3), ("test", 3), ("changing", None), ("meter", 3), ("meter", {"rate_bit_s": 1}), ("queues", [queue(1, [], 1, 1, 1, 0, "held", 3)])])
 def test_makes_no_sense(ctl, serve, key, value):
     hardware = copy.deepcopy(HARDWARE)
     hardware["ports"][0][key] = value
@@ -117,5 +137,8 @@ def test_help(ctl):
     done = ctl("hardware", "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: weirctl [--socket PATH] [--json] hardware")
     assert all(len(line) <= 90 for line in done.stdout.splitlines())
+    assert "since Weir began" in done.stdout
+    for verdict in ("held", "unmeasured", "slow", "above", "software", "FAST", "STUCK"):
+        assert f"{verdict}:" in done.stdout or f"{verdict};" in done.stdout
     for heading in ("LINK", "LIMITER", "SENT", "CHARGED", "CLASSES", "ASKED", "PROGRAMMED", "MEASURED", "WAITING", "TESTED"):
         assert heading in done.stdout

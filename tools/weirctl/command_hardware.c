@@ -28,6 +28,7 @@ static const struct member {
         {"interface", 'S'},
         {"required", 'b'},
         {"state", 's'},
+        {"changing", 'b'},
         {"link_bit_s", 'N'},
         {"counters_help", 'S'},
         {"sent_frames", 'N'},
@@ -39,10 +40,16 @@ static const struct member {
         {"verdict", 's'},
         {"alarm", 'b'},
 },
-  queue_members[] = {
-      {"queue", 'n'},          {"asked_bit_s", 'N'},    {"programmed_bit_s", 'N'},
-      {"measured_bit_s", 'N'}, {"waiting_frames", 'n'}, {"tested", 'S'},
-      {"verdict", 's'},        {"alarm", 'b'},
+  queue_members[] =
+      {
+          {"queue", 'n'},          {"asked_bit_s", 'N'},    {"programmed_bit_s", 'N'},
+          {"measured_bit_s", 'N'}, {"waiting_frames", 'n'}, {"tested", 'S'},
+          {"verdict", 's'},        {"alarm", 'b'},
+},
+  meter_members[] = {
+      {"rate_bit_s", 'n'},
+      {"passed_frames", 'N'},
+      {"dropped_frames", 'N'},
 };
 
 static bool
@@ -94,9 +101,13 @@ check_port(const json_t *port, struct weir_error *error)
 {
 	const json_t *queues = json_object_get(port, "queues"), *item;
 	const json_t *quirks = json_object_get(port, "quirks");
+	const json_t *meter = json_object_get(port, "meter");
 	size_t i;
 
 	if (check_members(port, "ports", port_members, COUNT(port_members), error) < 0)
+		return -EPROTO;
+	if (!json_is_null(meter) &&
+	    check_members(meter, "meter", meter_members, COUNT(meter_members), error) < 0)
 		return -EPROTO;
 	if (!json_is_array(queues) || !json_is_array(quirks))
 		return weir_error_set(error, -EPROTO,
@@ -221,6 +232,26 @@ print_note(const json_t *port, const char *about, const char *what, bool *first)
 	*first = false;
 }
 
+/* The policer behind all queues, which should never have to drop. */
+static void
+print_meter(const json_t *port, bool *first)
+{
+	const json_t *meter = json_object_get(port, "meter");
+	char line[128];
+
+	if (json_is_null(meter))
+		return;
+	if (json_is_null(json_object_get(meter, "dropped_frames")))
+		snprintf(line, sizeof(line), "%s for the port; it can't be read",
+		         rate(meter, "rate_bit_s").text);
+	else
+		snprintf(line, sizeof(line),
+		         "%s for the port; frames let through: %" PRIu64 ", dropped: %" PRIu64,
+		         rate(meter, "rate_bit_s").text, number(meter, "passed_frames"),
+		         number(meter, "dropped_frames"));
+	print_note(port, "its meter", line, first);
+}
+
 /* What a test of the port's limits said, and of how many it says nothing by now. */
 static void
 print_test(const json_t *port, bool *first)
@@ -252,6 +283,12 @@ print_notes(const json_t *ports)
 	json_array_foreach (ports, i, port) {
 		print_note(port, "not in hardware", text(port, "reason"), &first);
 		print_note(port, "in hardware", text(port, "interface"), &first);
+		if (json_is_true(json_object_get(port, "changing")))
+			print_note(port, "in hardware",
+			           "a new policy's limits wait until its queues are empty; below "
+			           "are those of before",
+			           &first);
+		print_meter(port, &first);
 		print_test(port, &first);
 		print_note(port, "sent", text(port, "counters_help"), &first);
 		if (strcmp(text(port, "limiter"), "soft") == 0)

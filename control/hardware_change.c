@@ -176,6 +176,27 @@ put_port(struct weir_limiter *limiter, const struct weir_hardware_plan *plan)
 	return weir_limiter_clear_port(limiter);
 }
 
+/*
+ * A commit that stops the queues begins each limit anew, also one that stays as it is: its burst
+ * may leave once more. Nothing waits in the port, which no worker uses.
+ */
+static void
+judge_anew(const struct weir_appliance *appliance, struct weir_hardware_port *hardware,
+           uint32_t queue)
+{
+	struct weir_hardware_joint *joint = &hardware->queues[queue].joint;
+
+	for (uint32_t s = 0; s < hardware->n_senders; s++) {
+		struct weir_departures *departures =
+		    weir_hardware_departures(appliance, hardware, s, queue);
+
+		if (departures != NULL)
+			weir_departures_start_limit(departures);
+	}
+	*joint = (struct weir_hardware_joint){.rate_bit_s = joint->rate_bit_s,
+	                                      .burst_bytes = joint->burst_bytes};
+}
+
 /* Reads back what can be, and learns what is in force now. anew: no test has seen it. */
 static void
 settle_queue(struct weir_appliance *appliance, struct weir_hardware_port *hardware,
@@ -239,8 +260,11 @@ weir_hardware_put(struct weir_appliance *appliance, struct weir_hardware_port *h
 		return -EAGAIN;
 	}
 	hardware->n_anew = 0;
-	for (uint32_t q = 1; q < hardware->n_queues; q++)
+	for (uint32_t q = 1; q < hardware->n_queues; q++) {
 		settle_queue(appliance, hardware, plan, q, anew[q] || all_anew);
+		if (all_anew)
+			judge_anew(appliance, hardware, q);
+	}
 	return 0;
 }
 

@@ -48,6 +48,12 @@ weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_
 	atomic_store_explicit(&departures->limit_q32, (uint64_t)limit_q32, memory_order_release);
 }
 
+void
+weir_departures_start_limit(struct weir_departures *departures)
+{
+	atomic_fetch_add_explicit(&departures->limit_starts, 1, memory_order_release);
+}
+
 static void
 start_over(struct weir_departures *departures)
 {
@@ -76,10 +82,13 @@ go_on(struct weir_departures *departures, uint64_t now_tsc)
 	uint64_t burst = atomic_load_explicit(&departures->limit_burst_bytes, memory_order_acquire);
 	uint64_t uncounted =
 	    atomic_load_explicit(&departures->limit_uncounted_bytes, memory_order_acquire);
+	uint64_t starts = atomic_load_explicit(&departures->limit_starts, memory_order_acquire);
 
 	if (limit == departures->judged_q32 && burst == departures->judged_burst_bytes &&
-	    uncounted == departures->judged_uncounted_bytes && now_tsc >= departures->asked_tsc)
+	    uncounted == departures->judged_uncounted_bytes &&
+	    starts == departures->judged_starts && now_tsc >= departures->asked_tsc)
 		return true;
+	departures->judged_starts = starts;
 	departures->judged_uncounted_bytes = uncounted;
 	departures->judged_q32 = limit;
 	departures->judged_burst_bytes = burst;

@@ -58,6 +58,7 @@ struct weir_departures {
 	_Alignas(WEIR_CACHE_LINE) _Atomic uint64_t limit_q32; /* bytes a tick, rounded up */
 	_Atomic uint64_t limit_burst_bytes;
 	_Atomic uint64_t limit_uncounted_bytes; /* of each frame */
+	_Atomic uint64_t limit_starts;          /* how often it began anew in the NIC */
 	_Atomic uint64_t most_bytes; /* that may wait; UINT64_MAX: as much as there is room for */
 
 	/* The worker writes, anyone reads. Bytes are wire bytes. None but the gauges shrinks. */
@@ -87,7 +88,7 @@ struct weir_departures {
 	uint64_t period_bytes; /* left since the busy period began, as the limit counts them */
 	uint64_t pending_tsc;  /* measured, since something was last told */
 	/* The limit that is judged by, and the hand-over from which most went beyond it. */
-	uint64_t judged_q32, judged_burst_bytes, judged_uncounted_bytes;
+	uint64_t judged_q32, judged_burst_bytes, judged_uncounted_bytes, judged_starts;
 	uint64_t mark_bytes; /* handed over before it, as the limit counts them */
 	uint64_t mark_tsc;
 	bool marked;
@@ -169,5 +170,11 @@ uint32_t weir_departures_drop(struct weir_departures *departures, weir_departed_
  */
 void weir_departures_set_limit(struct weir_departures *departures, uint64_t rate_bit_s,
                                uint64_t burst_bytes, uint32_t uncounted_bytes, uint64_t tsc_hz);
+
+/*
+ * The NIC has begun the limit anew, be it the same, and may let its burst out once more. To be
+ * called while nothing waits and nothing is handed over: measuring starts over. Control thread.
+ */
+void weir_departures_start_limit(struct weir_departures *departures);
 
 #endif

@@ -199,6 +199,7 @@ fill_group(struct weir_model *nic, const struct weir_model_node *group, uint32_t
 		queue = &nic->queues[child->id];
 		queue->enabled = true;
 		queue->since_ps = weir_model_now(nic);
+		weir_model_refill(nic, &nic->shapers[queue->id]);
 		weir_model_own_path(nic, queue->id);
 		queue->path[queue->n_path++] = (uint16_t)(WEIR_MODEL_QUEUES_MAX + place);
 	}

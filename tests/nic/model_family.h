@@ -44,6 +44,8 @@ void weir_model_block(struct weir_model *nic, struct weir_model_shaper *shaper);
 /* A bucket of rate bit_s / divisor. */
 void weir_model_set_bucket(struct weir_model *nic, struct weir_model_shaper *shaper, uint64_t bit_s,
                            uint64_t divisor, uint64_t burst_bytes);
+/* A bucket that begins anew is full. */
+void weir_model_refill(struct weir_model *nic, struct weir_model_shaper *shaper);
 /* A gap of the link's speed / factor x 2^14. */
 void weir_model_set_gap(struct weir_model *nic, struct weir_model_shaper *shaper, uint32_t factor,
                         uint64_t window_bytes);

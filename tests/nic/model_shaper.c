@@ -105,6 +105,14 @@ weir_model_set_bucket(struct weir_model *nic, struct weir_model_shaper *shaper, 
 	written(nic, shaper);
 }
 
+void
+weir_model_refill(struct weir_model *nic, struct weir_model_shaper *shaper)
+{
+	settle(nic, shaper);
+	if (shaper->limited && shaper->bucket)
+		shaper->credit = (weir_model_credit)shaper->room;
+}
+
 static weir_u128
 gap_gain(uint32_t speed_mbit_s)
 {

@@ -278,6 +278,34 @@ test_held_change(void)
 	change_with_burst(true);
 }
 
+/*
+ * A change that stops the queues begins all limits anew, also those that stay as they were: each
+ * may let its burst out once more, which makes it no faster than its limit.
+ */
+static void
+test_held_begins_anew(void)
+{
+	struct weir_hwsim_policy policy = policy_of(ice, 10 * MBIT);
+	uint64_t full_ns = UINT64_C(8) * BURST * WEIR_NS_PER_S / MBIT;
+
+	policy.classes[0].rate_bit_s = MBIT;
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	sim.shortest_round_ns = sim.longest_round_ns = 10 * ROUND_NS;
+	weir_hwsim_run(&sim, full_ns + 100 * MS);
+	put_burst(0);
+	/* More comes than may go: its limit is all that lets anything leave. */
+	sim.sources[0] = (struct weir_hwsim_source){
+	    .rate_bit_s = 2 * MBIT, .least = FULL, .most = FULL, .most_due_bytes = 2 * FULL};
+	weir_hwsim_run(&sim, 100 * MS);
+	policy.classes[2].rate_bit_s = 20 * MBIT;
+	CU_ASSERT_TRUE_FATAL(weir_hwsim_apply(&sim, &policy));
+	weir_hwsim_run(&sim, full_ns + 500 * MS);
+	CU_ASSERT_EQUAL(sim.hardware->change, WEIR_HARDWARE_SETTLED);
+	CU_ASSERT_FALSE(sim.hardware->fast);
+	weir_hwsim_drain(&sim);
+	weir_hwsim_finish(&sim);
+}
+
 /* Two workers send by one limit, each within it, and both together faster. */
 static void
 test_joint(void)
@@ -416,6 +444,7 @@ static const struct weir_test tests[] = {
     {"a queue that another class gets, and that takes long", test_reuse_slow},
     {"a change that stops the queues loses nothing, and holds up nobody for long",
      test_held_change},
+    {"a change that stops the queues begins all limits anew", test_held_begins_anew},
     {"a limit that two workers share", test_joint},
     {"required limits, or nothing leaves", test_required},
     {"more dedicated classes than queues", test_too_many},

@@ -451,6 +451,38 @@ test_limit_and_clock_change(void)
 	end();
 }
 
+/* A limit that began anew in the NIC, the same as before, lets its burst out once more. */
+static void
+test_limit_starts_again(void)
+{
+	for (uint32_t starts = 0; starts < 2; starts++) {
+		uint64_t now = 1000;
+
+		begin(512);
+		weir_departures_set_limit(&departures, 1000000, 4000, 0, HZ);
+		poll(now);
+		for (uint32_t burst = 0; burst < 2; burst++) {
+			for (uint32_t i = 0; i < 4; i++)
+				hand_over(0, 1000, now);
+			nic.left = nic.told = nic.handed;
+			poll(now += 1000);
+			poll(now += 1000);
+			if (starts == 1)
+				weir_departures_start_limit(&departures);
+		}
+		CU_ASSERT_EQUAL(atomic_load(&departures.excess_bytes) > 3900, starts == 0);
+		CU_ASSERT_EQUAL(atomic_load(&departures.excess_bytes) == 0, starts == 1);
+		/* From there on it is judged again. */
+		for (uint32_t i = 0; i < 8; i++)
+			hand_over(0, 1000, now);
+		nic.left = nic.told = nic.handed;
+		poll(now += 1000);
+		poll(now += 1000);
+		CU_ASSERT(atomic_load(&departures.excess_bytes) > 3900);
+		end();
+	}
+}
+
 /* Periods in which no more than a burst leaves tell nothing of the rate, and are not counted. */
 static void
 test_short_periods_are_not_measured(void)
@@ -493,6 +525,7 @@ static const struct weir_test tests[] = {
     {"a cheat is found out", test_cheat_is_found_out},
     {"excess is exact", test_excess_is_exact},
     {"the limit or the clock changes", test_limit_and_clock_change},
+    {"a limit that began anew in the NIC", test_limit_starts_again},
     {"short periods are not measured", test_short_periods_are_not_measured},
 };
 

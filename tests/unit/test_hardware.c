@@ -228,6 +228,9 @@ test_policy_live(void)
 	CU_ASSERT(queue_of('a') == a && queue_of('b') == b);
 	CU_ASSERT(box.judged_bit_s[b] >= 20 * BOX_MBIT && box.judged_bit_s[b] < 21 * BOX_MBIT);
 	CU_ASSERT(!box.held && box.used);
+	/* What goes on is judged on. */
+	for (uint32_t q = 1; q < BOX_QUEUES; q++)
+		CU_ASSERT_EQUAL(atomic_load(&box.departures[0][q].limit_starts), 0);
 
 	/* A class that the hardware can hold no more goes by software. Nothing else changes. */
 	box.classes[0].rate_bit_s = BOX_MBIT / 2;

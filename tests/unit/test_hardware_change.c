@@ -37,6 +37,9 @@ test_policy_held(void)
 	CU_ASSERT(!box.held && box.commits == 1);
 	CU_ASSERT_EQUAL(box.committed[queue_of('a')], 40 * BOX_MBIT);
 	CU_ASSERT_EQUAL(box.restarts, 0);
+	/* All limits have begun anew: at the start, and now. */
+	CU_ASSERT_EQUAL(atomic_load(&box.departures[0][queue_of('a')].limit_starts), 2);
+	CU_ASSERT_EQUAL(atomic_load(&box.departures[0][queue_of('b')].limit_starts), 2);
 	box.n_steps = 0;
 	(void)box_look();
 	CU_ASSERT_EQUAL(box.n_steps, 0);

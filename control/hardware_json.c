@@ -232,9 +232,26 @@ set_counts(json_t *object, const struct weir_hardware_port *hardware)
 	       set_u64(object, "lost_frames", hardware->lost_frames);
 }
 
-static bool
-set_limiter(json_t *object, const struct weir_port *port, const struct weir_hardware_port *hardware)
+/* Why a port has no limits now, or NULL. */
+static const char *
+reason_of(const struct weir_appliance *appliance, const struct weir_hardware_port *hardware)
 {
+	enum weir_port_state state = appliance->port_watch[hardware->index].state;
+	bool waits = state == WEIR_PORT_DOWN || state == WEIR_PORT_CLEAN;
+
+	if (hardware->reason[0] != '\0')
+		return hardware->reason;
+	return waits && !hardware->open && hardware->n_queues > 1
+	           ? "they are set once its link is up"
+	           : NULL;
+}
+
+static bool
+set_limiter(json_t *object, const struct weir_appliance *appliance,
+            const struct weir_hardware_port *hardware)
+{
+	const struct weir_port *port = &appliance->ports[hardware->index];
+	const char *reason = reason_of(appliance, hardware);
 	const struct weir_limiter *limiter = &hardware->limiter;
 	const struct weir_limiter_driver *driver =
 	    hardware->open ? limiter->driver : weir_hardware_row(port);
@@ -248,8 +265,7 @@ set_limiter(json_t *object, const struct weir_port *port, const struct weir_hard
 	return set(object, "limiter",
 	           json_string(weir_limiter_kind_name(in_force ? limiter->ops->kind
 	                                                       : WEIR_LIMITER_SOFT))) &&
-	       set(object, "reason",
-	           hardware->reason[0] == '\0' ? json_null() : json_string(hardware->reason)) &&
+	       set(object, "reason", reason == NULL ? json_null() : json_string(reason)) &&
 	       set(object, "driver_help", known ? json_string(driver->help) : json_null()) &&
 	       set(object, "interface", in_force ? json_string(line) : json_null()) &&
 	       set(object, "capabilities", in_force ? capabilities_json(limiter) : json_null()) &&
@@ -278,7 +294,7 @@ port_json(const struct weir_appliance *appliance, const struct weir_hardware_por
 	    !set(object, "test", test == NULL ? json_null() : json_string(test)) ||
 	    !set_or_null(object, "link_bit_s",
 	                 (uint64_t)appliance->port_speed_mbit_s[hardware->index] * 1000000U) ||
-	    !set_limiter(object, port, hardware) || !set_counts(object, hardware) ||
+	    !set_limiter(object, appliance, hardware) || !set_counts(object, hardware) ||
 	    !set(object, "verdict", json_string(verdict)) ||
 	    !set(object, "alarm", json_boolean(alarm)) ||
 	    !set(object, "queues", queues_json(appliance, hardware))) {

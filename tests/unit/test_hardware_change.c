@@ -190,12 +190,47 @@ test_policy_unknown(void)
 	box_free();
 }
 
+/*
+ * There a class that goes to another queue, to the one that is not limited or from it, waits until
+ * nothing is left where it was; one that only gets another rate does not.
+ */
+static void
+test_policy_unknown_moves(void)
+{
+	static const struct {
+		uint32_t class;
+		uint64_t rate_bit_s;
+		bool held;
+	} cases[] = {
+	    {0, 90 * BOX_MBIT, false},
+	    {0, 110 * BOX_MBIT, false},
+	    {0, BOX_MBIT / 2, true},
+	    {3, 3 * BOX_MBIT, true},
+	};
+
+	for (size_t i = 0; i < WEIR_TEST_COUNT(cases); i++) {
+		box_make();
+		box.completions = false;
+		box_start_well();
+		box.classes[cases[i].class].rate_bit_s = cases[i].rate_bit_s;
+		weir_hardware_policy(box.appliance);
+		CU_ASSERT_EQUAL(box.held, cases[i].held);
+		(void)box_look();
+		(void)box_look();
+		CU_ASSERT_FALSE(box.held);
+		CU_ASSERT_EQUAL(queue_of('a') == 0, cases[i].rate_bit_s < BOX_MBIT);
+		CU_ASSERT_EQUAL(queue_of('d') == 0, cases[i].class != 3);
+		box_free();
+	}
+}
+
 static const struct weir_test tests[] = {
     {"a policy's change that stops the queues", test_policy_held},
     {"a worker that hangs meanwhile", test_policy_hung_worker},
     {"a policy's change that waits for a slow queue", test_policy_eased},
     {"queues that do not drain", test_policy_never_drains},
     {"queues of which nobody knows", test_policy_unknown},
+    {"classes that change their queue, and nobody knows", test_policy_unknown_moves},
 };
 
 int

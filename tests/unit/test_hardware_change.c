@@ -224,6 +224,34 @@ test_policy_unknown_moves(void)
 	}
 }
 
+/* There what a class that is gone has left in its queue waits for no limit that is higher. */
+static void
+test_policy_unknown_gone(void)
+{
+	for (uint32_t n = 0; n < 4; n++) {
+		bool at_once = n < 2, faster = n % 2 == 1;
+		uint8_t queue;
+
+		box_make();
+		box.completions = false;
+		box_start_well();
+		queue = queue_of('b');
+		box.rules[1].link = 1;
+		if (!at_once)
+			weir_hardware_policy(box.appliance);
+		CU_ASSERT_FALSE(box.held);
+		box.rules[4].link = WEIR_ANY;
+		box.classes[4].rate_bit_s = (faster ? 51 : 49) * BOX_MBIT;
+		weir_hardware_policy(box.appliance);
+		CU_ASSERT_EQUAL(box.held, faster);
+		(void)box_look();
+		(void)box_look();
+		CU_ASSERT_FALSE(box.held);
+		CU_ASSERT_EQUAL(queue_of('e'), queue);
+		box_free();
+	}
+}
+
 static const struct weir_test tests[] = {
     {"a policy's change that stops the queues", test_policy_held},
     {"a worker that hangs meanwhile", test_policy_hung_worker},
@@ -231,6 +259,7 @@ static const struct weir_test tests[] = {
     {"queues that do not drain", test_policy_never_drains},
     {"queues of which nobody knows", test_policy_unknown},
     {"classes that change their queue, and nobody knows", test_policy_unknown_moves},
+    {"queues of classes that are gone, and nobody knows", test_policy_unknown_gone},
 };
 
 int

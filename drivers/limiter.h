@@ -4,8 +4,8 @@
  * DPDK has for them, and what can be learnt of a port before its first limit is set.
  *
  * They are a second wall and a smoother, never the authority: a class's token bucket and its
- * budgets decide in software what may leave, and nothing here is believed that was not measured
- * (control/hardware.h).
+ * budgets decide in software what may leave. What is programmed here is measured where the driver
+ * tells what has left, and said not to be elsewhere (control/hardware.h).
  *
  * Units: rates are bit/s, decimal, 1 to 1e12. What a NIC counts for a frame differs
  * (capabilities.uncounted_bytes); the bucket counts wire bytes, which are the most.

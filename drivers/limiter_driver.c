@@ -295,7 +295,10 @@ static const struct weir_limiter_driver drivers[] = {
     },
 };
 
-/* Of drivers that nobody has read: it is taken at its word, and measured. By interface. */
+/*
+ * Of drivers that nobody has read, by interface: they are taken at their word. What they tell of
+ * frames that have left is not believed, so their limits are not measured.
+ */
 static const struct weir_limiter_driver unknown[] = {
     {
         .driver = "",

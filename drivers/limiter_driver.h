@@ -2,7 +2,8 @@
 /*
  * What is known of each driver's rate limits: one row a driver and interface, with where it was
  * read. Facts about DPDK 22.11's drivers, not wishes. Used for rounding, for refusing, and for what
- * `weirctl hardware` says; what a row claims is measured all the same. Constant data; any thread.
+ * `weirctl hardware` says; what a row claims is measured all the same where its driver tells what
+ * has left (completions). Constant data; any thread.
  */
 #ifndef WEIR_DRIVERS_LIMITER_DRIVER_H
 #define WEIR_DRIVERS_LIMITER_DRIVER_H

@@ -419,13 +419,14 @@ test_still(void)
 static void
 test_unmeasured(void)
 {
-	static const char *const devices[] = {cnxk, txgbe, ixgbe};
+	static const char *const devices[] = {cnxk, txgbe, plain, ixgbe};
+	static const char *const limiters[] = {"auto", "auto", "queue", "auto"};
 
 	for (uint32_t d = 0; d < WEIR_TEST_COUNT(devices); d++) {
 		struct weir_event event;
 		uint32_t n = 0;
 
-		open_box(devices[d], true);
+		open_limiter(devices[d], limiters[d], true);
 		CU_ASSERT_TRUE(sim.hardware->open);
 		flap();
 		weir_hwsim_run(&sim, 200 * MS);

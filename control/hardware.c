@@ -76,12 +76,24 @@ weir_hardware_row(const struct weir_port *port)
 	return tm->driver[0] == '\0' || !tm->usable ? queue : tm;
 }
 
+/* The most workers whose queues a port's driver limits. */
+static uint16_t
+senders_most(const struct weir_port *port, uint16_t n_senders)
+{
+	uint16_t most = n_senders;
+
+	while (most > 1 && weir_limiter_queues(port->driver, port->config.limiter, most) < 2)
+		most--;
+	return most;
+}
+
 /* Why a port got no queues to limit. */
 static void
 explain_soft(const struct weir_port *port, struct weir_hardware_port *hardware)
 {
 	enum weir_limiter_kind kind = port->config.limiter;
 	uint16_t n_senders = (uint16_t)hardware->n_senders;
+	uint16_t most = senders_most(port, n_senders);
 	const struct weir_limiter_driver *driver = weir_hardware_row(port);
 	char *reason = hardware->reason;
 	size_t size = sizeof(hardware->reason);
@@ -94,9 +106,9 @@ explain_soft(const struct weir_port *port, struct weir_hardware_port *hardware)
 		snprintf(reason, size, "driver %s is not known to limit queues", port->driver);
 	else if (weir_limiter_queues(port->driver, kind, n_senders) < 2)
 		snprintf(reason, size,
-		         "driver %s limits queues of one worker, and %u send on the port: "
-		         "rx_queues: 1 at its link's inside port",
-		         port->driver, n_senders);
+		         "driver %s limits queues of %u worker%s, and %u send on the port: "
+		         "rx_queues: %u at its link's inside port",
+		         port->driver, most, most == 1 ? "" : "s", n_senders, most);
 	else
 		snprintf(reason, size,
 		         "its device has too few send queues, or memory too few buffers");

@@ -160,7 +160,12 @@ test_soft(void)
 	CU_ASSERT_EQUAL(box_events("limits_refused", NULL), 1);
 	CU_ASSERT(queue_of('a') == 0 && queue_of('b') == 0 && queue_of('c') == 0);
 	box_free();
+}
 
+/* Why there are none. */
+static void
+test_soft_reasons(void)
+{
 	/* A port whose link is down has none yet: that they are not to be had is not said. */
 	box_make();
 	box_start_well();
@@ -177,9 +182,21 @@ test_soft(void)
 	box.config.appliance.n_workers = 2;
 	box.workers[1] = box.workers[0];
 	box_start_well();
-	expect_reason("driver net_ixgbe limits queues of one worker, and 2 send on the port: "
+	expect_reason("driver net_ixgbe limits queues of 1 worker, and 2 send on the port: "
 	              "rx_queues: 1 at its link's inside port");
 	CU_ASSERT_EQUAL(box_events("limiter_soft", NULL), 0); /* nobody asked */
+	box_free();
+
+	/* An E810's groups hold a queue of eight. */
+	box_make();
+	snprintf(box.appliance->ports[BOX_OUTSIDE].driver, 32, "net_ice");
+	box.appliance->ports[BOX_OUTSIDE].tx_each = 1;
+	box.config.appliance.n_workers = 9;
+	for (uint32_t w = 1; w < 9; w++)
+		box.workers[w] = box.workers[0];
+	box_start_well();
+	expect_reason("driver net_ice limits queues of 8 workers, and 9 send on the port: "
+	              "rx_queues: 8 at its link's inside port");
 	box_free();
 }
 
@@ -487,6 +504,7 @@ static const struct weir_test tests[] = {
     {"limits are in force before the port is used", test_start},
     {"a link that changes", test_link},
     {"limits that are not to be had", test_soft},
+    {"why there are no limits", test_soft_reasons},
     {"a commit that fails", test_commit_fails},
     {"a policy's change at once", test_policy_live},
     {"a policy while the link is down, unseen", test_policy_link_down_unseen},

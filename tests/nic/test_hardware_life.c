@@ -374,6 +374,34 @@ test_hung_worker(void)
 	weir_hwsim_finish(&sim);
 }
 
+/*
+ * All frames are told to have left as soon as they are handed over, and wait in the NIC for its
+ * limit: more has left than that allows, if it says so.
+ */
+static void
+test_tells_early(void)
+{
+	uint16_t queue;
+
+	open_box(ixgbe, false);
+	weir_hwsim_run(&sim, 200 * MS);
+	queue = sim.hardware->plan.classes[0].queue;
+	sim.outside->cheat.completes_at_once = true;
+	for (uint32_t n = 0; n < BURST / FULL - 2; n++) {
+		(void)weir_hwsim_put(&sim, 0, FULL);
+		if (n % 16 == 15)
+			weir_hwsim_run(&sim, ROUND_NS);
+	}
+	weir_hwsim_run(&sim, WEIR_HARDWARE_LOOK_NS + ROUND_NS);
+	CU_ASSERT_TRUE(sim.hardware->fast);
+	CU_ASSERT_EQUAL(sim.hardware->queues[queue].verdict, WEIR_VERDICT_FAST);
+	CU_ASSERT_EQUAL(sim.alarms, 1);
+	CU_ASSERT_FALSE(sim.hardware->breached);
+	/* At 100 Mbit/s it takes 20 ms. */
+	CU_ASSERT(sim.tape.longest_ps > 15 * MS * 1000);
+	weir_hwsim_finish(&sim);
+}
+
 static uint64_t
 run_until_still(void)
 {
@@ -451,6 +479,7 @@ static const struct weir_test tests[] = {
     {"counters that hide bytes, and nobody tells", test_hide_bytes},
     {"limits that can't be measured", test_unmeasured},
     {"all stands still, and nobody tells", test_still},
+    {"frames told before they leave", test_tells_early},
 };
 
 int

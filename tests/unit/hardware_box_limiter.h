@@ -17,6 +17,10 @@ box_program_queue(struct weir_limiter *limiter, uint16_t queue, uint64_t value,
 	/* What stops the queues must find them out of use. */
 	if (box.change == WEIR_LIMITER_STOPS)
 		CU_ASSERT(!box.used || box.held);
+	/* It is not sure from when on: nobody is judged by the lower one meanwhile. */
+	if (box.completions)
+		CU_ASSERT(box.judged_bit_s[queue] >= rate_bit_s &&
+		          box.judged_bit_s[queue] >= box.limits[queue]);
 	box_note(STEP_LIMIT, queue, rate_bit_s);
 	if (queue == box.refused_queue)
 		return -EINVAL;

@@ -353,6 +353,8 @@ set_limits(struct weir_appliance *appliance, struct weir_hardware_port *hardware
 	if (code == 0) {
 		tell_limits(appliance, hardware);
 	} else if (code != -ENOSPC) {
+		if (code == -EAGAIN)
+			weir_hardware_clear_port(hardware);
 		/* With too many dedicated classes the limiter stays, for the next policy. */
 		weir_limiter_close(&hardware->limiter);
 		hardware->open = false;

@@ -330,6 +330,16 @@ needs_programming(const struct weir_hardware_port *hardware, const struct weir_h
 	return port_changes(limiter, plan);
 }
 
+void
+weir_hardware_clear_port(struct weir_hardware_port *hardware)
+{
+	size_t used = strlen(hardware->reason);
+
+	if (weir_limiter_clear_port(&hardware->limiter) < 0)
+		snprintf(hardware->reason + used, sizeof(hardware->reason) - used,
+		         "; that of the whole port may be left");
+}
+
 /* The limits in the NIC are not those that Weir knows of: off with it, and on anew. */
 static void
 distrust(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
@@ -337,6 +347,7 @@ distrust(struct weir_appliance *appliance, struct weir_hardware_port *hardware)
 	const char *name = appliance->ports[hardware->index].config.name;
 
 	hardware->distrusted = true;
+	weir_hardware_clear_port(hardware);
 	weir_events_post(appliance->events, WEIR_ALARM, "limits_failed", "port %s: %s", name,
 	                 hardware->reason);
 	weir_watch_restart(appliance, hardware->index, "has to be started anew");

@@ -226,6 +226,13 @@ int weir_hardware_plan_software(const struct weir_appliance *appliance,
                                 struct weir_hardware_plan *plan)
     __attribute__((warn_unused_result));
 
+/*
+ * The port's limits could not be set, and software goes on alone: takes that of the whole port
+ * away, which would hold back all its classes and which a start may not wipe. reason says so where
+ * it can't be.
+ */
+void weir_hardware_clear_port(struct weir_hardware_port *hardware);
+
 /* From now on all classes go by queue 0, whatever is programmed, and nothing is judged. */
 void weir_hardware_go_soft(struct weir_appliance *appliance, struct weir_hardware_port *hardware);
 

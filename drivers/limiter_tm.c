@@ -260,10 +260,17 @@ program_port(struct weir_limiter *limiter, uint64_t bytes_s, uint32_t burst_byte
 	return program(limiter, WEIR_TM_PORT, bytes_s, burst_bytes);
 }
 
+/* Of a hierarchy that stands too, also one that could not be taken over. */
 static int
 clear_port(struct weir_limiter *limiter)
 {
-	return program(limiter, WEIR_TM_PORT, 0, 0);
+	struct weir_tm *tm = limiter->state;
+	char cause[256];
+
+	tm->limits[WEIR_TM_PORT] = (struct weir_tm_limit){0};
+	if (!limiter->driver->live || (!tm->built && weir_tm_stands(tm) != 0))
+		return 0;
+	return weir_tm_update(tm, WEIR_TM_PORT, cause, sizeof(cause));
 }
 
 /* Takes over a hierarchy that a limiter before this one built: each place's limit is set anew. */

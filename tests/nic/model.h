@@ -113,7 +113,8 @@ struct weir_model_cheat {
 	bool completes_at_once; /* all are, before they leave */
 	bool stalls;            /* this queue, or all, sends nothing */
 	uint16_t stalled_queue;
-	uint64_t forget_at_ns; /* all limits are gone from then on; 0: never */
+	uint64_t forget_at_ns;    /* all limits are gone from then on; 0: never */
+	uint32_t refused_updates; /* so many calls that change a node's shaper fail */
 };
 
 struct weir_model_counts {

@@ -333,6 +333,11 @@ weir_model_tm_node_update(struct weir_model *nic, uint32_t id, uint32_t profile_
 		                          "no such node");
 	if (profile_id == node->profile_id)
 		return 0;
+	if (nic->cheat.refused_updates > 0) {
+		nic->cheat.refused_updates--;
+		return weir_model_tm_fail(error, -EIO, RTE_TM_ERROR_TYPE_UNSPECIFIED,
+		                          "the firmware does not answer");
+	}
 	if (profile_id != RTE_TM_SHAPER_PROFILE_ID_NONE) {
 		profile = weir_model_tm_profile(nic->tm, profile_id);
 		if (profile == NULL)

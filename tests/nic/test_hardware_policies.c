@@ -91,6 +91,32 @@ test_port_limit(void)
 	weir_hwsim_finish(&sim);
 }
 
+/* Limits that can't be set any more: software alone, and the port's old limit is in nobody's way.
+ */
+static void
+test_port_limit_left(void)
+{
+	struct weir_hwsim_policy policy = policy_of(cnxk, 100 * MBIT);
+
+	weir_hwsim_open(&sim, &policy, weir_test_seed());
+	steady();
+	CU_ASSERT(sim.hardware->limiter.port_bit_s >= 396 * MBIT);
+	/* The link is down for a moment, and the driver does not take what is set anew. */
+	sim.outside->cheat.refused_updates = 1;
+	weir_model_set_link(sim.outside, false, 10000);
+	weir_hwsim_run(&sim, 200 * MS);
+	weir_model_set_link(sim.outside, true, 10000);
+	weir_hwsim_run(&sim, 300 * MS);
+	CU_ASSERT_TRUE(sim.hardware->distrusted);
+	sim.noticed_ns = 0; /* nothing is programmed any more, and that is right */
+	policy = policy_of(cnxk, 1000 * MBIT);
+	apply(&policy);
+	/* Its burst is large. */
+	for (uint32_t n = 0; n < 4; n++)
+		CU_ASSERT(leaves(0, 2000 * MBIT) >= 950 * MBIT);
+	weir_hwsim_finish(&sim);
+}
+
 /* What weirctl hardware tells of the port. */
 static void
 expect_told(const char *limiter, const char *verdict, bool reason)
@@ -449,6 +475,7 @@ static const struct weir_test tests[] = {
     {"required limits, or nothing leaves", test_required},
     {"more dedicated classes than queues", test_too_many},
     {"a sum that the port can't be limited to", test_port_limit},
+    {"a limit of the port that is left", test_port_limit_left},
 };
 
 int

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Changes of limits that stop the port's queues. Linked with --wrap. */
+#include "control/hardware_state.h"
 #include "tests/unit/hardware_box.h"
 
 /* A change that stops all queues waits for them to be empty. */
@@ -252,11 +253,49 @@ test_policy_unknown_gone(void)
 	}
 }
 
+/* Bursts of a hierarchy are set, and judged by, also where no rate changes. A queue's are not. */
+static void
+test_bursts(void)
+{
+	for (uint32_t senders = 1; senders <= 2; senders++) {
+		uint64_t frame_bytes;
+		uint8_t queue;
+
+		box_make();
+		box.change = WEIR_LIMITER_STOPS;
+		box.config.appliance.n_workers = senders;
+		box.workers[1] = box.workers[0];
+		box_start_well();
+		box.commits = 0;
+		frame_bytes = weir_config_largest_frame(&box.config);
+		queue = queue_of('a');
+		CU_ASSERT_EQUAL(box.judged_burst[queue], 20000 + frame_bytes);
+		box.classes[0].burst_bytes = 30000;
+		weir_hardware_policy(box.appliance);
+		(void)box_look();
+		(void)box_look();
+		CU_ASSERT_EQUAL(box.commits, 1);
+		CU_ASSERT_EQUAL(box.judged_burst[queue], 30000 + frame_bytes);
+		/* Each may have begun a frame. */
+		CU_ASSERT_EQUAL(
+		    box.appliance->hardware->ports[BOX_OUTSIDE]->queues[queue].joint.burst_bytes,
+		    30000 + senders * frame_bytes);
+		box_free();
+	}
+	box_make();
+	box_start_well();
+	box.classes[0].burst_bytes = 30000;
+	weir_hardware_policy(box.appliance);
+	CU_ASSERT_EQUAL(box.n_steps, 0);
+	box_free();
+}
+
 static const struct weir_test tests[] = {
     {"a policy's change that stops the queues", test_policy_held},
     {"a worker that hangs meanwhile", test_policy_hung_worker},
     {"a policy's change that waits for a slow queue", test_policy_eased},
     {"queues that do not drain", test_policy_never_drains},
+    {"bursts that change alone", test_bursts},
     {"queues of which nobody knows", test_policy_unknown},
     {"classes that change their queue, and nobody knows", test_policy_unknown_moves},
     {"queues of classes that are gone, and nobody knows", test_policy_unknown_gone},

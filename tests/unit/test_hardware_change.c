@@ -210,12 +210,18 @@ test_policy_unknown_moves(void)
 	};
 
 	for (size_t i = 0; i < WEIR_TEST_COUNT(cases); i++) {
+		uint8_t before;
+
 		box_make();
 		box.completions = false;
 		box_start_well();
+		before = queue_of('a');
 		box.classes[cases[i].class].rate_bit_s = cases[i].rate_bit_s;
 		weir_hardware_policy(box.appliance);
 		CU_ASSERT_EQUAL(box.held, cases[i].held);
+		/* Meanwhile what waits there leaves by the least that there is. */
+		if (cases[i].rate_bit_s < BOX_MBIT)
+			CU_ASSERT_EQUAL(box.limits[before], BOX_MBIT);
 		(void)box_look();
 		(void)box_look();
 		CU_ASSERT_FALSE(box.held);

@@ -277,9 +277,12 @@ hammer_run(void *arg)
 	struct weir_random random = weir_random_make(hammer->seed);
 	uint64_t now, taken = 0;
 
-	while ((now = rte_rdtsc()) < hammer->until_tsc && hammer->n + 8 < hammer->capacity) {
-		uint64_t allowance = weir_rate_allowance(hammer->rate, now);
+	/* Once at least, however late it gets a CPU. */
+	do {
+		uint64_t allowance;
 
+		now = rte_rdtsc();
+		allowance = weir_rate_allowance(hammer->rate, now);
 		weir_bucket_departed(hammer->bucket, allowance, hammer->burst_bytes, taken, true);
 		taken = 0;
 		for (uint32_t i = 0; i < 8; i++) {
@@ -295,7 +298,7 @@ hammer_run(void *arg)
 			taken += bytes;
 			hammer->events[hammer->n++] = (struct sim_event){now, bytes};
 		}
-	}
+	} while (now < hammer->until_tsc && hammer->n + 8 < hammer->capacity);
 	return NULL;
 }
 

@@ -172,6 +172,7 @@ test_two_workers_hammer_one_budget(void)
 	_Atomic bool stop = false;
 	struct hammer hammers[2];
 	uint64_t spendable = 0, seen = 0, sent;
+	time_t end = time(NULL) + 60;
 
 	make(2, 0, 0, WEIR_CREDIT_OPEN);
 	for (uint32_t w = 0; w < 2; w++) {
@@ -180,13 +181,14 @@ test_two_workers_hammer_one_budget(void)
 		CU_ASSERT_EQUAL_FATAL(
 		    pthread_create(&hammers[w].thread, NULL, hammer_run, &hammers[w]), 0);
 	}
-	for (uint32_t idle = 0; idle < 200;) {
+	/* Until the cap is reached, and for a while after it. */
+	for (uint32_t idle = 0; idle < 200 && time(NULL) < end;) {
 		const struct timespec pause = {.tv_nsec = 100000};
 		uint64_t spent = weir_credit_spent(&credit, 0);
 
 		CU_ASSERT(spent >= seen && spent <= spendable);
 		CU_ASSERT(atomic_load(&credit.budgets[0].taken_bytes) <= spendable);
-		idle = spent == seen ? idle + 1 : 0;
+		idle = spent == seen && spent > cap - 1538 ? idle + 1 : 0;
 		seen = spent;
 		spendable += weir_random_below(&random, 3000000);
 		spendable = spendable > cap ? cap : spendable;

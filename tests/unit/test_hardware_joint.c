@@ -186,7 +186,8 @@ history(struct weir_random *random, bool honest)
 	CU_ASSERT(judged > WINDOWS / 4);
 	CU_ASSERT_EQUAL(untrue, 0);
 	CU_ASSERT_EQUAL(wrong, 0);
-	CU_ASSERT(!honest || held >= judged / 2);
+	/* 63 of 100 are, with a standard deviation of 3.5 in some 190: not 40 by chance. */
+	CU_ASSERT(!honest || 5 * held >= 2 * judged);
 	box_free();
 }
 

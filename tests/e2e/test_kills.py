@@ -139,10 +139,11 @@ class Storm:
         self.disk.order(sync_ms=sync_ms)
         self.weir = self.lab.weir(self.file, ready=False, env=self.disk.env)
 
-    def begin(self) -> None:
+    def begin(self, sync_ms: int | None = None) -> None:
         """A life that comes to forward: as soon as it does, all that was before must be charged."""
         spawned = time.monotonic()
-        sync_ms = self.random.choice((0, 0, 0, 20))
+        if sync_ms is None:
+            sync_ms = self.random.choice((0, 0, 0, 20))
         self.spawn(sync_ms)
         while self.counter.wire() == self.received:
             assert self.weir.running(), self.weir.text()
@@ -253,8 +254,8 @@ class Storm:
         self.kill()
 
     def finish(self) -> None:
-        """A last life, to the cap, and a clean stop."""
-        self.begin()
+        """A last life, to the cap, and a clean stop; its start is timed, as few others may have been."""
+        self.begin(sync_ms=0)
         self.weir.wait_status(lambda status: laboratory.named(status["budgets"], "total")["caps"][0]
                               ["remaining_bytes"] < LARGEST, 60 + self.cap / (RATE_BIT_S / 8) * 4)
         time.sleep(0.3)

@@ -170,6 +170,7 @@ test_quiescent_means_adopted(void)
 /* ---- two workers on threads of their own, by the real clock ---- */
 
 #define POINTS_MAX (UINT32_C(1) << 18)
+#define STALL_S    30 /* nothing leaves for so long: it never will */
 
 /* A reading of the clock around a round in which something was sent. */
 struct point {
@@ -293,8 +294,8 @@ static uint64_t
 flood_to_cap(const struct class_plan *plans, uint64_t start, uint64_t cap)
 {
 	struct weir_random random = weir_random_make(weir_test_seed());
-	uint64_t sent[CLASSES] = {0}, spendable = 0, spent = 0;
-	time_t end = time(NULL) + 100;
+	uint64_t sent[CLASSES] = {0}, spendable = 0, spent = 0, last = 0;
+	time_t end = time(NULL) + STALL_S;
 
 	for (uint32_t turn = 0; spent + WIRE_BYTES_MAX <= cap && time(NULL) < end; turn++) {
 		for (uint32_t i = 0; i < 64; i++)
@@ -306,6 +307,9 @@ flood_to_cap(const struct class_plan *plans, uint64_t start, uint64_t cap)
 		spent = weir_credit_spent(&credit, 0);
 		CU_ASSERT(spent <= atomic_load(&credit.budgets[0].taken_bytes));
 		CU_ASSERT(atomic_load(&credit.budgets[0].taken_bytes) <= spendable);
+		if (spent != last)
+			end = time(NULL) + STALL_S;
+		last = spent;
 		if (spendable - spent < 500000) {
 			spendable += weir_random_below(&random, 1000000);
 			spendable = spendable < cap ? spendable : cap;

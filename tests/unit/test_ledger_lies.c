@@ -26,7 +26,7 @@ struct liar {
 	uint64_t at_write; /* from 0 */
 	uint64_t writes, reads;
 	bool lied;
-	uint64_t lie_offset;
+	uint64_t lie_offset, garbled_byte;
 	size_t lie_bytes;
 	uint8_t *old; /* what was there; aligned, of the largest slot */
 	uint8_t *spoilt;
@@ -80,6 +80,7 @@ liar_write(struct weir_disk *disk, const void *data, size_t bytes, uint64_t offs
 		memcpy(liar->spoilt + 128, liar->old + 128, bytes - 128);
 		break;
 	case LIE_GARBLED:
+		liar->garbled_byte = byte;
 		liar->spoilt[byte] ^= (uint8_t)(1U << weir_random_below(&liar->random, 8));
 		break;
 	case LIE_NEAR:
@@ -187,6 +188,10 @@ live_with(enum lie lie, uint64_t at_write)
 		MUST(weir_box_apply(box));
 		CU_ASSERT(weir_box_budget(box, 0).charged_bytes >= box->sent_bytes[0]);
 		check(box);
+	} else if (lie == LIE_GARBLED) {
+		/* A slot that says it is of another version or algorithm is not passed over. */
+		CU_ASSERT_EQUAL(box->refusal, WEIR_REFUSAL_VERSION);
+		CU_ASSERT(liar.garbled_byte / 4 == 2 || liar.garbled_byte / 4 == 7);
 	} else {
 		CU_ASSERT_EQUAL(lie, LIE_FAR); /* it may have spoilt what is needed */
 	}

@@ -14,6 +14,7 @@ from typing import Iterator
 
 import lab as laboratory
 import pytest
+from slow_disk import SlowDisk
 
 FRAME_BYTES = 1442
 LARGEST = laboratory.wire_bytes(FRAME_BYTES)
@@ -214,7 +215,7 @@ FAULTS = [f"{call} {error} {after} {times}" for call in ("write", "sync")
 def test_failing_disk(pair, fault):
     """ENOSPC, EROFS, EIO; for ever, later, or just once: a sync that failed is never tried again."""
     cap, largest_grant = 60_000_000, 3_000_000
-    disk = laboratory.SlowDisk(pair.folder, pair.folder / "ledger")
+    disk = SlowDisk(pair.folder, pair.folder / "ledger")
     box = Box(pair, 200_000_000, "500 KB", f"{cap} B", f"  grant_max: {largest_grant} B\n", env=disk.env)
     box.commission()
     box.start()
@@ -300,7 +301,7 @@ def slow_box(pair):
     rate_bit_s = rates_carried[0]
     # In memory, so that all the time it takes is what was ordered.
     with mounted(pair, "tmpfs") as memory:
-        disk = laboratory.SlowDisk(pair.folder, memory.place / "ledger")
+        disk = SlowDisk(pair.folder, memory.place / "ledger")
         box = Box(pair, rate_bit_s, burst_of(rate_bit_s), ledger=str(memory.place / "ledger"), within=memory.within,
                   env=disk.env)
         box.commission()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lab as laboratory
+from slow_disk import SlowDisk
 
 KILLS = int(os.environ.get("WEIR_KILLS", "12"))
 FRAME_BYTES = 1442
@@ -111,7 +112,7 @@ class Storm:
         lab.commission(self.file)
         self.counter = laboratory.Counter(lab, "internet", "net0", "out0", FRAME_BYTES)
         self.ledger = lab.folder / "ledger"
-        self.disk = laboratory.SlowDisk(lab.folder, self.ledger)
+        self.disk = SlowDisk(lab.folder, self.ledger)
         self.charged = 0  # to the root when the last life began
         self.part = 0  # to the budget below
         self.received = 0  # by then

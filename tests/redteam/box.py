@@ -14,6 +14,7 @@ import ground
 import lab as laboratory
 import ledger_reader
 from ground import Run, Unjudged, Watch, scenario, sized
+from slow_disk import SlowDisk
 from traffic import FLOOD_FRAME, LARGEST, ONE_LINK, policy_of
 
 YEAR_NS = 365 * 24 * 3600 * 1_000_000_000
@@ -30,7 +31,7 @@ def granted_on_disk(run: Run, content: bytes) -> dict[str, int]:
     return {budget["name"]: budget["granted_bytes"] for budget in found.told()["budgets"]}
 
 
-def is_ahead(run: Run, watch: Watch, disk: laboratory.SlowDisk) -> bool:
+def is_ahead(run: Run, watch: Watch, disk: SlowDisk) -> bool:
     """Whether more has left than the disk has, as far as can be seen of one that is written meanwhile."""
     try:
         return run.came(watch) * LARGEST > granted_on_disk(run, disk.durable()).get("total", 0) + LARGEST
@@ -38,7 +39,7 @@ def is_ahead(run: Run, watch: Watch, disk: laboratory.SlowDisk) -> bool:
         return False
 
 
-def cut_power(run: Run, watch: Watch, disk: laboratory.SlowDisk, at_caps: Callable[[], bool]) -> dict[str, int]:
+def cut_power(run: Run, watch: Watch, disk: SlowDisk, at_caps: Callable[[], bool]) -> dict[str, int]:
     """Amid a sync: one in which more has left than the disk has, if there is any. What each budget was granted by it."""
     disk.order(sync_ms=CUT_SYNC_MS)
     for _ in range(CUT_SYNCS):
@@ -94,7 +95,7 @@ def kills(run: Run) -> None:
     watch = Watch(run, wire="out0")
     floods = [run.flood(rate=20 * plan.rate, bytes=FLOOD_FRAME, port=port) for _, port in plan.classes.values()]
     launches: list[int] = []
-    disk, cuts = laboratory.SlowDisk(run.folder, run.folder / "ledger", power=True), {}
+    disk, cuts = SlowDisk(run.folder, run.folder / "ledger", power=True), {}
 
     def launch() -> None:
         launches.append(run.happens("start"))
@@ -319,7 +320,7 @@ def fail_disk(run: Run, policy: Path, vault: Vault, counter: laboratory.Counter,
     after = {}
     for fault, name in (("write ENOSPC 0 0", "full"), ("write EROFS 0 0", "read-only"), ("sync EIO 0 1", "one sync fails"))[
             :2 if run.scale == 1 else 3]:
-        disk = laboratory.SlowDisk(run.folder, run.folder / "ledger")
+        disk = SlowDisk(run.folder, run.folder / "ledger")
         disk.mark.unlink(missing_ok=True)
         run.start(policy, commission=False, env=disk.env)
         before = counter.wire()
